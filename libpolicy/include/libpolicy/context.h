@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LIBPOLICY_CONTEXT_H
+#define LIBPOLICY_CONTEXT_H
+
+#include <libpolicy/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * What every other object is made from: where memory comes from, where log lines go, the secret
+ * that keys the hash tables, and the limits on documents.
+ *
+ * Thread class: Shareable. Immutable once made. Any number of threads may use it at the same time.
+ * Reference and release it from any thread. If it is shared, the allocator and log functions must
+ * be safe to call from several threads.
+ */
+typedef struct pol_ctx pol_ctx;
+
+/** Where memory comes from. Sizes are given back on release, so an arena or a counting allocator
+ *  needs no headers of its own. cJSON alone uses libc's malloc() while a document is read. */
+typedef struct pol_mem {
+    void *user;
+    void *(*alloc)(void *user, size_t size); /* NULL when there is no memory; size is never 0 */
+    void *(*resize)(void *user, void *ptr, size_t old_size, size_t new_size);
+    void (*release)(void *user, void *ptr, size_t size); /* ptr is never NULL */
+} pol_mem;
+
+enum pol_log_level {
+    POL_LOG_ERROR,
+    POL_LOG_WARN,
+    POL_LOG_INFO,
+    POL_LOG_DEBUG
+};
+
+/** Receives one line without a newline. Must not call back into the library. Never called while a
+ *  packet or a query is decided, and never given a secret. */
+typedef void (*pol_log_fn)(void *user, enum pol_log_level level, pol_str message);
+
+/** What a policy document may hold at most. Beyond a limit the document is rejected and the
+ *  diagnostic names the limit. */
+typedef struct pol_limits {
+    size_t document_bytes;  /* 64 MiB */
+    uint32_t groups;        /* 65 536 */
+    uint32_t rules;         /* 1 000 000 in the whole document */
+    uint32_t id_bytes;      /* 256 */
+    uint32_t pattern_bytes; /* 1 024 per regular expression */
+    uint32_t regexes;       /* 1 000 patterns that need the regex engine; literal and suffix
+                               shapes are not counted */
+    uint32_t diagnostics;   /* 1 000; further ones are counted, not kept */
+    uint32_t regex_match;   /* 10 000: PCRE2 match limit; reaching it is an exception and denies */
+} pol_limits;
+
+typedef struct pol_ctx_options {
+    size_t size;           /* set by pol_ctx_options_init() */
+    const pol_mem *mem;    /* NULL: libc. Copied; the functions must outlive the context */
+    pol_log_fn log;        /* NULL: silent */
+    void *log_user;
+    uint64_t hash_seed[2]; /* random and secret in production, constant in tests */
+    pol_limits limits;
+} pol_ctx_options;
+
+/**
+ * Fills in the defaults. Call as pol_ctx_options_init(&opts, sizeof(opts)).
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
+POL_API void pol_ctx_options_init(pol_ctx_options *opts, size_t size);
+
+/**
+ * Makes a context with one reference. @p opts may be NULL for defaults (the hash seed is then
+ * zero: fine for tests, an invitation to collision attacks in production).
+ *
+ * @return POL_OK, POL_E_NOMEM, POL_E_ABI (size), POL_E_INVALID (an incomplete pol_mem)
+ */
+POL_API int pol_ctx_new(const pol_ctx_options *opts, pol_ctx **ret_ctx);
+
+/** Adds a reference and returns its argument; drops one and frees the context with the last.
+ *  Objects made from a context hold a reference of their own. */
+POL_API pol_ctx *pol_ctx_ref(pol_ctx *ctx);
+POL_API void pol_ctx_unref(pol_ctx *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
