@@ -139,7 +139,7 @@ struct dns_address {
 
 struct dns_answer {
     size_t count;   /* addresses granted; those above the capacity were not written */
-    bool truncated; /* TC was set, or the message ended inside a record */
+    bool truncated; /* TC was set, or the answer section ends early */
     uint8_t names;  /* used entries of chain; 0 if the response grants nothing by its rcode */
     struct dnsname chain[DNS_CHAIN_NAMES]; /* the queried name first */
 };
@@ -154,7 +154,7 @@ struct dns_answer {
  * nothing and the others stay. The same address may be listed more than once.
  *
  * The caller has checked that the message is a response to its query (dns_response_matches()).
- * Cost: two walks over the records, whatever they hold.
+ * Cost: three walks over the records, whatever they hold.
  */
 void dns_answer_walk(const struct dns_message *response, struct dns_address *addresses,
                      size_t capacity, struct dns_answer *ret_answer);
