@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    ETHERNET_HEADER = 14
+};
+
 static void require(bool holds, const char *what)
 {
     if (holds)
