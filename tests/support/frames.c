@@ -6,9 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    ETHERNET_HEADER = 14
-};
+enum { ETHERNET_HEADER = 14 };
 
 static void require(bool holds, const char *what)
 {
