@@ -101,10 +101,14 @@ static void escape(struct buf *out, char c)
     }
 }
 
-void json_str(struct json *json, const char *key, pol_str text)
+void json_str_begin(struct json *json, const char *key)
 {
     begin_value(json, key);
     buf_char(&json->out, '"');
+}
+
+void json_str_part(struct json *json, pol_str text)
+{
     while (text.len) {
         size_t len = utf8_len(text);
 
@@ -118,7 +122,18 @@ void json_str(struct json *json, const char *key, pol_str text)
         text.ptr += len;
         text.len -= len;
     }
+}
+
+void json_str_end(struct json *json)
+{
     buf_char(&json->out, '"');
+}
+
+void json_str(struct json *json, const char *key, pol_str text)
+{
+    json_str_begin(json, key);
+    json_str_part(json, text);
+    json_str_end(json);
 }
 
 void json_text(struct json *json, const char *key, const char *text)

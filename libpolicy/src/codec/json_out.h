@@ -31,6 +31,11 @@ void json_str(struct json *json, const char *key, pol_str text);
 void json_text(struct json *json, const char *key, const char *text);     /* NULL: null */
 void json_name(struct json *json, const char *key, pol_str text);         /* empty: null */
 void json_addr(struct json *json, const char *key, const pol_addr *addr); /* family 0: null */
+/* A string in parts. */
+void json_str_begin(struct json *json, const char *key);
+void json_str_part(struct json *json, pol_str text);
+void json_str_end(struct json *json);
+
 void json_u64(struct json *json, const char *key, uint64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);

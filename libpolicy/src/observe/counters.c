@@ -77,7 +77,7 @@ void slots_assign(struct group_slots *slots, const pol_policy *policy)
         text_copy(slots->names[count], sizeof(slots->names[count]),
                   pol_policy_group_id(policy, group));
         count++;
-        /* Pairs with the acquire in pol_counters_add(): the name is there before the slot counts.
+        /* Pairs with the acquire in counters_sum(): the name is there before the slot counts.
          */
         atomic_store_explicit(&slots->count, count, memory_order_release);
     }
@@ -171,10 +171,9 @@ static void update_ratios(pol_counters *counters)
         capacity ? counters->values[SUM_ACTIVE_FLOWS] * MILLION / capacity : 0;
 }
 
-void pol_counters_add(pol_counters *counters, const pol_worker *worker)
+void counters_sum(pol_counters *counters, const struct counters *from,
+                  const struct group_slots *slots)
 {
-    const struct counters *from = worker_counters(worker);
-    const struct group_slots *slots = worker_slots(worker);
     unsigned named = atomic_load_explicit(&slots->count, memory_order_acquire);
     unsigned to[GROUP_SLOTS] = {[GROUP_SLOT_OTHER] = SUM_OTHER, [GROUP_SLOT_DEFAULT] = SUM_DEFAULT};
 
@@ -194,6 +193,11 @@ void pol_counters_add(pol_counters *counters, const pol_worker *worker)
     }
     counters->workers++;
     update_ratios(counters);
+}
+
+void pol_counters_add(pol_counters *counters, const pol_worker *worker)
+{
+    counters_sum(counters, worker_counters(worker), worker_slots(worker));
 }
 
 void pol_counters_add_grants(pol_counters *counters, const pol_grants *grants)
