@@ -187,6 +187,10 @@ const struct group_slots *worker_slots(const pol_worker *worker);
  */
 enum { SUM_NAMED = 64, SUM_OTHER = SUM_NAMED, SUM_DEFAULT, SUM_SLOTS };
 
+/* Adds one worker's block. */
+void counters_sum(pol_counters *counters, const struct counters *from,
+                  const struct group_slots *slots);
+
 enum counter_kind { KIND_COUNTER, KIND_GAUGE, KIND_MINIMUM, KIND_RATIO };
 
 /* Values of the counter of that row, over groups; ratios in millionths. */
