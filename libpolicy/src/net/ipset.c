@@ -3,8 +3,8 @@
  * A set of addresses is one sorted array of disjoint ranges per family, first and last side by
  * side. Merging makes the array as small as the set allows (the sources of a group are a handful of
  * prefixes, one cache line of IPv4), and a lookup is a binary search that touches nothing else. A
- * multibit trie would take one access less per step on very large sets, at some fifty times the
- * memory for IPv6; large rule sets are the classifier's business and never searched here.
+ * multibit trie would take fewer steps in very large sets, at the price of sparse nodes for IPv6;
+ * large rule sets are the classifier's business and never searched here.
  *
  * Addresses are held as integers: the comparison is then one instruction (two for IPv6), where
  * memcmp() on the octets is a call.

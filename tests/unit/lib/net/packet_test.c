@@ -602,6 +602,24 @@ Test(packet, short_capture_is_truncated_until_the_headers_are_there)
     }
 }
 
+Test(packet, short_capture_is_truncated_inside_options_too)
+{
+    static const uint8_t alert[] = {148, 4, 0, 0};
+    static const uint8_t hop_by_hop[] = {17, 0, 1, 4, 0, 0, 0, 0};
+    struct frame_spec spec = base_spec(false, PROTO_UDP);
+
+    spec.options = (pol_bytes){alert, sizeof(alert)};
+    expect_cut(&spec);
+
+    spec = base_spec(true, PROTO_UDP);
+    spec.options = (pol_bytes){hop_by_hop, sizeof(hop_by_hop)};
+    expect_cut(&spec);
+
+    spec = base_spec(true, PROTO_UDP);
+    spec.frag_more = true;
+    expect_cut(&spec);
+}
+
 Test(packet, short_capture_of_an_icmp_error_needs_the_quoted_ports)
 {
     struct frame_spec quoted = base_spec(false, PROTO_TCP);

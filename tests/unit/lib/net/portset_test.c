@@ -145,6 +145,7 @@ Test(portset, without_memory_there_is_no_set)
 
     arena_init(&poor, &none);
     cr_expect_eq(portset_build(&poor, web, 1, &set), POL_E_NOMEM);
+    cr_expect_eq(portset_build(&arena, NULL, (size_t)UINT32_MAX + 1, &set), POL_E_NOMEM);
     cr_expect_null(set);
     arena_fini(&poor);
 }
