@@ -18,7 +18,7 @@ static void require(bool holds, const char *what)
 
 pol_addr addr_from(const char *text)
 {
-    pol_addr addr;
+    pol_addr addr = {0};
 
     require(text && pol_addr_parse((pol_str){text, strlen(text)}, &addr) == POL_OK, text);
     return addr;
@@ -26,7 +26,7 @@ pol_addr addr_from(const char *text)
 
 pol_prefix prefix_from(const char *text)
 {
-    pol_prefix prefix;
+    pol_prefix prefix = {.len = 0};
 
     require(text && pol_prefix_parse((pol_str){text, strlen(text)}, &prefix) == POL_OK, text);
     return prefix;
