@@ -197,10 +197,20 @@ Test(dns_answer, loops_end)
     dnsmsg_name(&msg, "www.example.com", DNS_TYPE_CNAME, 60, "a.test");
     dnsmsg_name(&msg, "a.test", DNS_TYPE_CNAME, 60, "www.example.com");
     dnsmsg_name(&msg, "a.test", DNS_TYPE_CNAME, 60, "a.test");
-    dnsmsg_name(&msg, "test", DNS_TYPE_DNAME, 60, "sub.test");
     dnsmsg_address(&msg, "a.test", 60, "192.0.2.1");
     finish();
     cr_expect_str_eq(granted(), "192.0.2.1/60");
+    cr_expect_eq(answer.names, 2);
+}
+
+Test(dns_answer, a_dname_that_makes_ever_longer_names_ends_after_eleven_steps)
+{
+    begin();
+    dnsmsg_name(&msg, "example.com", DNS_TYPE_DNAME, 60, "x.example.com");
+    dnsmsg_address(&msg, "www.x.x.example.com", 60, "192.0.2.1");
+    finish();
+    cr_expect_str_eq(granted(), "192.0.2.1/60");
+    cr_expect_eq(answer.names, DNS_CHAIN_NAMES);
 }
 
 Test(dns_answer, dname_redirects_names_below_its_owner)
