@@ -27,6 +27,7 @@ enum regex_result {
 int regex_compile(const pol_ctx *ctx, pol_str pattern, bool caseless, struct regex **ret_regex,
                   char error[REGEX_ERROR_TEXT]);
 void regex_free(struct regex *regex);
+size_t regex_memory(const struct regex *regex);
 
 int regex_scratch_new(const pol_ctx *ctx, struct regex_scratch **ret_scratch);
 void regex_scratch_free(struct regex_scratch *scratch);
