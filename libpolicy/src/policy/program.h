@@ -37,11 +37,7 @@ struct patterns;
 struct portset;
 struct regex;
 
-enum pp_kind {
-    PP_RULE,
-    PP_GROUP_DEFAULT,
-    PP_POLICY_DEFAULT
-};
+enum pp_kind { PP_RULE, PP_GROUP_DEFAULT, PP_POLICY_DEFAULT };
 
 #define PP_NO_ACTION UINT8_MAX /* a group default that is not set */
 
@@ -64,7 +60,7 @@ struct pp_icmp {
  * Exact values are normalised (wire/dnsname.h) and sorted by memcmp over (text, length). */
 struct pp_name {
     const pol_str *exact;
-    uint32_t exact_count; /* 0: no exact part */
+    uint32_t exact_count;      /* 0: no exact part */
     const struct regex *regex; /* NULL: no regex part */
 };
 
@@ -72,14 +68,14 @@ struct pp_http; /* compiled request and response constraints, http.h */
 
 struct pp_tls {
     bool intercept;
-    bool tls13_allow;         /* tls13_uninspectable: allow */
-    bool needs_certificate;   /* any of the certificate fields below is set */
-    const struct pp_name *sni;/* NULL: any */
+    bool tls13_allow;          /* tls13_uninspectable: allow */
+    bool needs_certificate;    /* any of the certificate fields below is set */
+    const struct pp_name *sni; /* NULL: any */
     const struct pp_name *san, *cn;
-    pol_str server_dn;        /* normalised; ptr NULL: any */
+    pol_str server_dn; /* normalised; ptr NULL: any */
     const uint8_t (*fingerprints)[32];
     uint32_t fingerprint_count;
-    pol_str anchors_pem;      /* all trust anchors, concatenated PEM; ptr NULL: system roots */
+    pol_str anchors_pem;        /* all trust anchors, concatenated PEM; ptr NULL: system roots */
     const struct pp_http *http; /* intercept only */
 };
 
@@ -89,27 +85,27 @@ struct pp_step {
     uint8_t mode;   /* enum pol_mode; the policy default is POL_MODE_ENFORCE */
     uint8_t proto;  /* IANA number; valid when !any_proto */
     bool any_proto;
-    bool by_packet; /* a candidate of the classifier */
-    bool on_query;  /* acts on DNS queries: has a hostname, and is an allow rule or a deny rule
-                       with nothing but a hostname */
-    uint32_t group; /* index into groups; POL_NONE for the policy default */
-    uint32_t rule;  /* public rule number; POL_NONE for defaults */
-    uint32_t pattern;                /* the hostname's pattern, or POL_NONE */
+    bool by_packet;   /* a candidate of the classifier */
+    bool on_query;    /* acts on DNS queries: has a hostname, and is an allow rule or a deny rule
+                         with nothing but a hostname */
+    uint32_t group;   /* index into groups; POL_NONE for the policy default */
+    uint32_t rule;    /* public rule number; POL_NONE for defaults */
+    uint32_t pattern; /* the hostname's pattern, or POL_NONE */
     const struct ipset *dst;         /* NULL: any */
     const struct portset *src_ports; /* NULL: any; a packet without ports has none in any set */
     const struct portset *dst_ports;
-    const struct pp_icmp *icmp;      /* NULL: any */
-    const struct pp_tls *tls;        /* NULL: none */
+    const struct pp_icmp *icmp; /* NULL: any */
+    const struct pp_tls *tls;   /* NULL: none */
 };
 
 struct pp_group {
     pol_str id;
-    uint64_t key;           /* pol_policy_group_key() */
-    uint8_t mode;           /* enum pol_mode */
-    bool has_query_rules;   /* any rule with on_query */
-    bool has_hostname_allow;/* any allow rule with a hostname: packets may be opened by names */
-    uint32_t first;         /* first step; rules are [first, end) */
-    uint32_t end;           /* the step of the default */
+    uint64_t key;            /* pol_policy_group_key() */
+    uint8_t mode;            /* enum pol_mode */
+    bool has_query_rules;    /* any rule with on_query */
+    bool has_hostname_allow; /* any allow rule with a hostname: packets may be opened by names */
+    uint32_t first;          /* first step; rules are [first, end) */
+    uint32_t end;            /* the step of the default */
     const struct ipset *sources;
 };
 
@@ -132,16 +128,20 @@ struct pol_policy {
     pol_str *rule_ids;    /* by public rule number */
     uint32_t rule_count;
 
+    struct regex **regexes; /* every distinct pattern of names and HTTP constraints; the pp_name
+                               and pp_http structs borrow from here */
+    uint32_t regex_count;
+
     struct patterns *patterns;           /* every distinct hostname pattern */
     const struct pp_pattern *by_pattern; /* indexed by pattern id */
 
     struct classifier *by_packet;       /* every by_packet step */
     struct classifier *by_packet_audit; /* by_packet steps in audit mode only, without defaults;
                                            NULL when no audit rule denies */
-    bool audit_continues; /* document option: an audit deny records and goes on */
-    bool has_audit_deny;  /* some rule in audit mode denies: the second pass is worth it */
-    uint32_t needs;       /* enum pol_need */
-    pol_str json;         /* the accepted document */
+    bool audit_continues;               /* document option: an audit deny records and goes on */
+    bool has_audit_deny; /* some rule in audit mode denies: the second pass is worth it */
+    uint32_t needs;      /* enum pol_need */
+    pol_str json;        /* the accepted document */
     uint8_t digest[32];
 };
 

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/abi.h"
+#include "base/ctx.h"
+#include "base/mem.h"
+#include "base/slice.h"
+#include "pattern/patterns.h"
+#include "policy/check.h"
+#include "policy/compile.h"
+#include "policy/load.h"
+#include "policy/program.h"
+#include "policy/warn.h"
+
+static const pol_compile_options defaults = {
+    .size = sizeof(pol_compile_options),
+    .absent_mode = POL_MODE_REQUIRED,
+};
+
+void pol_compile_options_init(pol_compile_options *opts, size_t size)
+{
+    abi_defaults(opts, size, &defaults, sizeof(defaults));
+}
+
+static int policy_new(pol_ctx *ctx, struct pol_policy **ret_policy)
+{
+    struct pol_policy *policy = mem_zalloc(&ctx->mem, sizeof(*policy));
+
+    if (!policy)
+        return POL_E_NOMEM;
+    atomic_init(&policy->refs, 1);
+    policy->ctx = pol_ctx_ref(ctx);
+    arena_init(&policy->arena, &ctx->mem);
+    *ret_policy = policy;
+    return POL_OK;
+}
+
+static void policy_free(struct pol_policy *policy)
+{
+    pol_ctx *ctx = policy->ctx;
+
+    for (uint32_t i = 0; i < policy->regex_count; i++)
+        regex_free(policy->regexes[i]);
+    patterns_free(policy->patterns);
+    arena_fini(&policy->arena);
+    mem_free(&ctx->mem, policy, sizeof(*policy));
+    pol_ctx_unref(ctx);
+}
+
+static void model_fini(const pol_ctx *ctx, struct pm_policy *model)
+{
+    struct pm_patterns *lists[] = {&model->hostnames, &model->regexes};
+
+    for (size_t i = 0; i < 2; i++)
+        mem_free(&ctx->mem, lists[i]->items, lists[i]->capacity * sizeof(*lists[i]->items));
+}
+
+/* A model without faults becomes a policy. */
+static int build(pol_ctx *ctx, struct pm_policy *model, struct arena *arena,
+                 struct pol_diags *diags, pol_policy **ret_policy)
+{
+    struct compile_origin origin;
+    struct pol_policy *policy;
+    int rc;
+
+    rc = policy_new(ctx, &policy);
+    if (rc < 0)
+        return rc;
+    rc = compile_program(policy, model, arena, &origin);
+    if (rc == POL_OK)
+        rc = warn_policy(policy, model, &origin, arena, diags);
+    if (rc == POL_OK) {
+        *ret_policy = policy;
+        policy = NULL;
+    }
+    pol_policy_unref(policy);
+    return rc;
+}
+
+static int compile_document(pol_ctx *ctx, pol_str json, const pol_compile_options *opts,
+                            struct pol_diags *diags, pol_policy **ret_policy)
+{
+    struct pm_policy model = {0};
+    struct arena arena;
+    struct scan scan;
+    int rc;
+
+    arena_init(&arena, &ctx->mem);
+    rc = scan_document(&scan, ctx, json, diags);
+    if (rc == POL_OK)
+        rc = load_json(ctx, &scan, &arena, diags, &model);
+    if (rc == POL_OK)
+        rc = check_policy(ctx, &arena, opts, &model, diags);
+    if (rc == POL_OK)
+        rc = diags->errors ? POL_E_POLICY : build(ctx, &model, &arena, diags, ret_policy);
+    model_fini(ctx, &model);
+    arena_fini(&arena);
+    scan_fini(&scan);
+    return rc;
+}
+
+int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *given,
+                pol_policy **ret_policy, pol_diags **reterr_diags)
+{
+    pol_compile_options opts = defaults;
+    struct pol_diags *diags = NULL;
+    pol_policy *policy = NULL;
+    int rc;
+
+    if (reterr_diags)
+        *reterr_diags = NULL;
+    rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
+    if (rc < 0)
+        return rc;
+    rc = diag_new(ctx, &diags);
+    if (rc < 0)
+        return rc;
+
+    rc = compile_document(ctx, json, &opts, diags, &policy);
+    if (rc != POL_OK && rc != POL_E_POLICY)
+        goto out;
+    if (diag_finish(diags, json) < 0) {
+        rc = POL_E_NOMEM;
+        goto out;
+    }
+    if (rc == POL_OK) {
+        *ret_policy = policy;
+        policy = NULL;
+    }
+    if (reterr_diags) {
+        *reterr_diags = diags;
+        diags = NULL;
+    }
+
+out:
+    pol_policy_unref(policy);
+    pol_diags_free(diags);
+    return rc;
+}
+
+pol_policy *pol_policy_ref(pol_policy *policy)
+{
+    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    return policy;
+}
+
+void pol_policy_unref(pol_policy *policy)
+{
+    if (policy && atomic_fetch_sub_explicit(&policy->refs, 1, memory_order_acq_rel) == 1)
+        policy_free(policy);
+}
+
+uint32_t pol_policy_group_count(const pol_policy *policy)
+{
+    return policy->group_count;
+}
+
+uint32_t pol_policy_rule_count(const pol_policy *policy)
+{
+    return policy->rule_count;
+}
+
+pol_str pol_policy_group_id(const pol_policy *policy, uint32_t group)
+{
+    return group < policy->group_count ? policy->groups[group].id : STR("default");
+}
+
+pol_str pol_policy_rule_id(const pol_policy *policy, uint32_t rule)
+{
+    return rule < policy->rule_count ? policy->rule_ids[rule] : STR("");
+}
+
+uint32_t pol_policy_rule_group(const pol_policy *policy, uint32_t rule)
+{
+    return rule < policy->rule_count ? policy->steps[policy->rule_steps[rule]].group : POL_NONE;
+}
+
+uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group)
+{
+    return group < policy->group_count ? policy->groups[group].key : 0;
+}
+
+void pol_policy_digest(const pol_policy *policy, uint8_t ret_sha256[32])
+{
+    memcpy(ret_sha256, policy->digest, sizeof(policy->digest));
+}
+
+uint32_t pol_policy_needs(const pol_policy *policy)
+{
+    return policy->needs;
+}
+
+size_t pol_policy_memory(const pol_policy *policy)
+{
+    size_t bytes = sizeof(*policy) + policy->arena.bytes + patterns_memory(policy->patterns);
+
+    for (uint32_t i = 0; i < policy->regex_count; i++)
+        bytes += regex_memory(policy->regexes[i]);
+    return bytes;
+}
+
+int pol_policy_json(const pol_policy *policy, char *buf, size_t capacity, size_t *ret_len)
+{
+    *ret_len = policy->json.len;
+    if (capacity < policy->json.len)
+        return POL_E_NOSPACE;
+    memcpy(buf, policy->json.ptr, policy->json.len);
+    return POL_OK;
+}
