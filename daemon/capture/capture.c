@@ -84,8 +84,7 @@ static bool open_pcap(struct capture *capture, FILE *file, char *reterr_text, si
         fclose(file);
     snprintf(
         reterr_text, capacity,
-        "%s: not a readable pcap or pcapng file (%s); a compressed one can be piped: zcat FILE | "
-        "... -r -",
+        "%s: not a readable pcap or pcapng file (%s); if it is compressed, decompress it first",
         capture->name, reason);
     return false;
 }

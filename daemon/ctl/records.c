@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/records.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BUCKETS 1024
+#define ETHERTYPE_ARP 0x0806 /* RFC 826 */
+
+struct records {
+    struct records_options options;
+    struct record **all; /* in order of creation until records_finish() */
+    size_t count, capacity;
+    struct record **buckets; /* flows by worker's id, or by tuple where there is none */
+    size_t bucket_count;     /* a power of two */
+    struct records_totals totals;
+    bool failed;
+};
+
+static bool is_denial(unsigned action)
+{
+    return action == POL_DENY || action == POL_REJECT || action == POL_ANSWER;
+}
+
+const char *record_verdict_word(unsigned action)
+{
+    return pol_action_word(is_denial(action) ? (unsigned)POL_DENY : action);
+}
+
+struct records *records_new(const struct records_options *options)
+{
+    struct records *records = calloc(1, sizeof(*records));
+
+    if (!records)
+        return NULL;
+
+    records->options = *options;
+    records->bucket_count = FIRST_BUCKETS;
+    records->buckets = calloc(FIRST_BUCKETS, sizeof(struct record *));
+    if (!records->buckets) {
+        free(records);
+        return NULL;
+    }
+    return records;
+}
+
+static void record_free(struct record *record)
+{
+    if (!record)
+        return;
+
+    free(record->sni);
+    free(record->names);
+    free(record->dns);
+    free(record);
+}
+
+void records_free(struct records *records)
+{
+    if (!records)
+        return;
+
+    for (size_t i = 0; i < records->count; i++)
+        record_free(records->all[i]);
+    free(records->all);
+    free(records->buckets);
+    free(records);
+}
+
+bool records_failed(const struct records *records)
+{
+    return records->failed;
+}
+
+size_t records_count(const struct records *records)
+{
+    return records->count;
+}
+
+const struct record *records_at(const struct records *records, size_t index)
+{
+    return records->all[index];
+}
+
+const struct records_totals *records_totals(const struct records *records)
+{
+    return &records->totals;
+}
+
+/* The table: chains with newer records in front, so that of two with one tuple the newer is found.
+ */
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+static uint64_t mix_addr(uint64_t hash, const pol_addr *addr)
+{
+    uint64_t halves[2];
+
+    memcpy(halves, addr->bytes, sizeof(halves));
+    return mix(mix(hash, halves[0]), halves[1]);
+}
+
+static struct record **bucket_of(const struct records *records, const struct record *key)
+{
+    uint64_t hash = mix(records->options.seed, key->verdict.flow);
+    uint64_t ports = (uint64_t)key->tuple.src_port << 16 | key->tuple.dst_port;
+
+    if (key->verdict.flow == 0) {
+        hash = mix_addr(mix_addr(hash, &key->tuple.src), &key->tuple.dst);
+        hash = mix(hash, ports << 16 | (uint64_t)key->tuple.proto << 8 | key->icmp_type);
+    }
+    return &records->buckets[hash & (records->bucket_count - 1)];
+}
+
+static bool same_addr(const pol_addr *a, const pol_addr *b)
+{
+    return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+static bool same_tuple(const pol_tuple *a, const pol_tuple *b)
+{
+    return same_addr(&a->src, &b->src) && same_addr(&a->dst, &b->dst) &&
+           a->src_port == b->src_port && a->dst_port == b->dst_port && a->proto == b->proto;
+}
+
+static bool same_flow(const struct record *a, const struct record *b)
+{
+    if (a->verdict.flow || b->verdict.flow)
+        return a->verdict.flow == b->verdict.flow;
+    return same_tuple(&a->tuple, &b->tuple) && a->vlan == b->vlan && a->icmp_type == b->icmp_type &&
+           a->icmp_code == b->icmp_code;
+}
+
+static struct record *find(const struct records *records, const struct record *key)
+{
+    struct record *record = *bucket_of(records, key);
+
+    while (record && !same_flow(record, key))
+        record = record->next;
+    return record;
+}
+
+static void link_record(struct records *records, struct record *record)
+{
+    struct record **bucket = bucket_of(records, record);
+
+    record->next = *bucket;
+    *bucket = record;
+}
+
+static void grow_table(struct records *records)
+{
+    struct record **wider = calloc(records->bucket_count * 2, sizeof(struct record *));
+
+    if (!wider)
+        return; /* longer chains, nothing worse */
+
+    free(records->buckets);
+    records->buckets = wider;
+    records->bucket_count *= 2;
+    for (size_t i = 0; i < records->count; i++) {
+        if (records->all[i]->kind == RECORD_FLOW)
+            link_record(records, records->all[i]);
+    }
+}
+
+/* Makes room for one more and takes the record over; it is freed when there is no room. */
+static struct record *append(struct records *records, struct record *record)
+{
+    size_t capacity = records->capacity ? records->capacity * 2 : FIRST_BUCKETS;
+    struct record **wider = records->all;
+
+    if (record && records->count == records->capacity) {
+        wider = realloc(records->all, capacity * sizeof(*wider));
+        if (wider) {
+            records->all = wider;
+            records->capacity = capacity;
+        }
+    }
+
+    if (!record || !wider) {
+        record_free(record);
+        records->failed = true;
+        return NULL;
+    }
+
+    record->order = records->count;
+    records->all[records->count++] = record;
+    return record;
+}
+
+static struct record *add_flow(struct records *records, const struct record *key)
+{
+    struct record *record = malloc(sizeof(*record));
+
+    if (record)
+        *record = *key;
+    record = append(records, record);
+    if (!record)
+        return NULL;
+
+    link_record(records, record);
+    if (records->count > records->bucket_count)
+        grow_table(records);
+    return record;
+}
+
+/* Names */
+
+static bool holds_name(const char *names, size_t len, const char *name)
+{
+    for (size_t at = 0; at < len; at += strlen(names + at) + 1) {
+        if (strcmp(names + at, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A name may be granted to the group and recorded without a group besides: it is listed once. */
+static size_t join_names(const pol_grant *grants, size_t count, char *names)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t size = (size_t)grants[i].name_len + 1;
+
+        if (holds_name(names, len, grants[i].name))
+            continue;
+        memcpy(names + len, grants[i].name, size);
+        len += size;
+    }
+    return len;
+}
+
+static size_t names_size(const pol_grant *grants, size_t count)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += (size_t)grants[i].name_len + 1;
+    return size;
+}
+
+static void set_names(struct records *records, struct record *record, pol_mono now)
+{
+    const pol_grant *grants = NULL;
+    size_t count = 0;
+
+    if (records->options.names)
+        count = records->options.names(records->options.user, record->verdict.group_key,
+                                       &record->tuple.dst, now, &grants);
+
+    free(record->names);
+    record->names = NULL;
+    record->names_len = 0;
+    if (count == 0)
+        return;
+
+    record->names = malloc(names_size(grants, count));
+    if (record->names)
+        record->names_len = join_names(grants, count, record->names);
+    else
+        records->failed = true;
+}
+
+/* Packets */
+
+static bool is_icmp(uint8_t proto)
+{
+    return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
+/* Nothing without an entry gets beyond the first idle time of its protocol. */
+static pol_mono idle_of(const pol_idle *idle, uint8_t proto)
+{
+    if (proto == IPPROTO_TCP)
+        return idle->tcp_opening;
+    if (proto == IPPROTO_UDP)
+        return idle->udp_one_way;
+    return is_icmp(proto) ? idle->icmp : idle->other;
+}
+
+static pol_tuple opened_as(const pol_tuple *tuple, bool reply)
+{
+    pol_tuple turned = *tuple;
+
+    if (reply) {
+        turned.src = tuple->dst;
+        turned.dst = tuple->src;
+        turned.src_port = tuple->dst_port;
+        turned.dst_port = tuple->src_port;
+    }
+    return turned;
+}
+
+static uint8_t opened_from(uint8_t side, bool reply)
+{
+    if (!reply || side == POL_SIDE_UNKNOWN)
+        return side;
+    return side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+}
+
+static struct record key_of(const pol_packet *packet, const pol_verdict *verdict, pol_mono now)
+{
+    bool reply = verdict->flags & POL_V_REPLY;
+    struct record key = {
+        .kind = RECORD_FLOW,
+        .tuple = opened_as(&packet->tuple, reply),
+        .verdict = *verdict,
+        .side = opened_from(verdict->side, reply),
+        .vlan = packet->vlan_count ? packet->vlan[0] : 0,
+        .first = now,
+        .last = now,
+    };
+
+    if (is_icmp(packet->tuple.proto)) {
+        key.icmp_type = packet->icmp_type;
+        key.icmp_code = packet->icmp_code;
+    }
+    return key;
+}
+
+static void count_in_record(struct record *record, const pol_packet *packet,
+                            const pol_verdict *verdict, pol_mono now)
+{
+    if (now > record->last)
+        record->last = now;
+
+    if (verdict->flags & POL_V_REPLY) {
+        record->packets_in++;
+        record->bytes_in += packet->ip_len;
+    } else {
+        record->packets_out++;
+        record->bytes_out += packet->ip_len;
+    }
+
+    if (is_denial(verdict->action)) {
+        record->packets_dropped++;
+        record->bytes_dropped += packet->ip_len;
+    } else if (verdict->action == POL_PENDING) {
+        record->packets_pending++;
+        record->bytes_pending += packet->ip_len;
+    }
+}
+
+static void add_packet(struct records *records, const pol_packet *packet,
+                       const pol_verdict *verdict, pol_mono now)
+{
+    struct record key = key_of(packet, verdict, now);
+    struct record *record = find(records, &key);
+
+    if (record && verdict->flow == 0 &&
+        now >= record->last + idle_of(&records->options.idle, key.tuple.proto))
+        record = NULL;
+    if (!record)
+        record = add_flow(records, &key);
+    if (!record)
+        return;
+
+    count_in_record(record, packet, verdict, now);
+    if (verdict->flow)
+        return;
+
+    /* No event will end this record, so its newest packet is its end so far. */
+    if (!(verdict->flags & POL_V_REPLY))
+        record->verdict = *verdict;
+    set_names(records, record, now);
+}
+
+static void count_action(struct records_totals *totals, unsigned action)
+{
+    switch (action) {
+    case POL_ALLOW:
+    case POL_PENDING:
+        totals->forwarded++;
+        break;
+    case POL_INTERCEPT:
+        totals->intercepted++;
+        break;
+    default:
+        totals->dropped++;
+    }
+}
+
+static void count_frame(struct records_totals *totals, const pol_packet *packet,
+                        const pol_verdict *verdict)
+{
+    if (packet->kind != POL_PKT_NOT_IP)
+        totals->broken++;
+    else if (packet->ether_type == ETHERTYPE_ARP)
+        totals->arp++;
+    else if (verdict->action == POL_ALLOW)
+        totals->link_control++;
+    else
+        totals->not_ip++;
+}
+
+void records_packet(struct records *records, const pol_packet *packet, const pol_verdict *verdict,
+                    pol_mono now)
+{
+    if (records->failed)
+        return;
+
+    count_action(&records->totals, verdict->action);
+    if (packet->kind != POL_PKT_IP || packet->tuple.src.family == 0) {
+        count_frame(&records->totals, packet, verdict);
+        return;
+    }
+
+    records->totals.in_flows++;
+    add_packet(records, packet, verdict, now);
+}
+
+/* Events */
+
+static void set_sni(struct records *records, struct record *record, const pol_event *event)
+{
+    if (event->name_len == 0 || (record->sni && strcmp(record->sni, event->name) == 0))
+        return;
+
+    free(record->sni);
+    record->sni = strdup(event->name);
+    if (!record->sni)
+        records->failed = true;
+}
+
+static bool tells_verdict(unsigned kind)
+{
+    return kind == POL_EV_FLOW_OPEN || kind == POL_EV_FLOW_UPDATE || kind == POL_EV_FLOW_END;
+}
+
+static void flow_event(struct records *records, const pol_event *event)
+{
+    struct record key = {.kind = RECORD_FLOW, .verdict = event->verdict};
+    struct record *record = event->verdict.flow ? find(records, &key) : NULL;
+
+    if (!record)
+        return;
+
+    set_sni(records, record, event);
+    if (tells_verdict(event->kind) && !record->settled) {
+        record->tuple = event->tuple;
+        record->verdict = event->verdict;
+        record->settled = event->end == POL_END_POLICY;
+    }
+    if (event->kind == POL_EV_FLOW_END)
+        set_names(records, record, event->at);
+}
+
+static struct record_dns *dns_of(const pol_event *event)
+{
+    struct record_dns *dns = malloc(sizeof(*dns));
+
+    if (!dns)
+        return NULL;
+
+    *dns = (struct record_dns){
+        .qtype = event->qtype,
+        .learned = event->learned,
+        .rcode = event->rcode,
+        .answer_count = event->answer_count,
+    };
+    memcpy(dns->answers, event->answers, sizeof(dns->answers));
+    memcpy(dns->name, event->name, sizeof(dns->name));
+    return dns;
+}
+
+static void dns_event(struct records *records, const pol_event *event)
+{
+    struct record *record = calloc(1, sizeof(*record));
+
+    if (record) {
+        record->kind = RECORD_DNS;
+        record->tuple = event->tuple;
+        record->verdict = event->verdict;
+        record->side = event->verdict.side;
+        record->vlan = event->vlan;
+        record->first = event->first;
+        record->last = event->at;
+        record->dns = dns_of(event);
+    }
+    if (record && !record->dns) {
+        free(record);
+        record = NULL;
+    }
+    append(records, record);
+}
+
+void records_event(struct records *records, const pol_event *event)
+{
+    if (records->failed)
+        return;
+
+    if (event->kind == POL_EV_DNS)
+        dns_event(records, event);
+    else
+        flow_event(records, event);
+}
+
+static int compare_records(const void *left, const void *right)
+{
+    const struct record *a = *(struct record *const *)left, *b = *(struct record *const *)right;
+
+    if (a->first != b->first)
+        return a->first < b->first ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
+void records_finish(struct records *records)
+{
+    if (records->count)
+        qsort(records->all, records->count, sizeof(*records->all), compare_records);
+}
