@@ -20,8 +20,9 @@ struct classifier;
 
 #define CLASSIFY_PATH_MAX 129 /* one node per prefix length */
 
-/* Where a source address is: computed once per new flow. */
+/* Where a flow is in one classifier: computed once per new flow. */
 struct classify_path {
+    uint32_t dst; /* from classify_destination(); POL_NONE: each lookup searches for itself */
     uint16_t count;
     uint32_t nodes[CLASSIFY_PATH_MAX];
 };
@@ -44,8 +45,14 @@ int classify_build(struct arena *arena, const struct pp_step *steps, uint32_t st
                    const struct pp_group *groups, uint32_t group_count,
                    bool (*take)(const struct pp_step *step), struct classifier **ret_classifier);
 
+/* The path of a source, its destination not yet known. */
 void classify_source(const struct classifier *classifier, const pol_addr *src,
                      struct classify_path *ret_path);
+
+/* Adds the destination to a path, which from then on serves only keys with this dst. Worth it
+ * before the first of several lookups; without it all of them give the same answers. */
+void classify_destination(const struct classifier *classifier, const pol_addr *dst,
+                          struct classify_path *path);
 
 /* The first group at or after `from` whose sources contain the address of the path; POL_NONE. Holds
  * for all groups, whether or not any of their steps was taken. */
