@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/observe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpolicy/json.h>
+
+#include "core/json.h"
+#include "core/log.h"
+
+#define GRANT_BATCH 64
+
+struct observe {
+    struct observe_options options;
+    pol_audit *audit;
+    pol_grant *remembered; /* from the store, until the first packet tells the time */
+    size_t remembered_count, remembered_capacity;
+    uint64_t grants_written; /* learned and refreshed together, when grants were last written */
+};
+
+static void restore_finding(void *user, const pol_finding *finding)
+{
+    struct observe *observe = user;
+
+    if (pol_audit_restore(observe->audit, finding) != POL_OK)
+        log_warn("store: a finding could not be read back");
+}
+
+static void remember_grant(void *user, const pol_grant *grant)
+{
+    struct observe *observe = user;
+    size_t capacity = observe->remembered_capacity ? observe->remembered_capacity * 2 : 256;
+    pol_grant *grown;
+
+    if (observe->remembered_count == observe->remembered_capacity) {
+        grown = realloc(observe->remembered, capacity * sizeof(*grown));
+        if (!grown)
+            return;
+        observe->remembered = grown;
+        observe->remembered_capacity = capacity;
+    }
+    observe->remembered[observe->remembered_count++] = *grant;
+}
+
+static bool skip_finding(void *user, const pol_finding *finding)
+{
+    (void)user;
+    (void)finding;
+    return true;
+}
+
+int observe_new(const struct observe_options *options, struct observe **ret_observe)
+{
+    struct observe *observe = calloc(1, sizeof(*observe));
+    int rc;
+
+    if (!observe)
+        return -ENOMEM;
+
+    observe->options = *options;
+    if (pol_audit_new(options->ctx, options->max_findings, &observe->audit) != POL_OK) {
+        rc = -ENOMEM;
+        goto out;
+    }
+
+    rc = store_findings(options->store, restore_finding, observe);
+    if (rc == 0)
+        rc = store_grants(options->store, remember_grant, observe);
+    if (rc < 0)
+        goto out;
+
+    /* What was just read need not be written again. */
+    pol_audit_changes(observe->audit, skip_finding, NULL);
+    *ret_observe = observe;
+    observe = NULL;
+
+out:
+    observe_free(observe);
+    return rc;
+}
+
+void observe_free(struct observe *observe)
+{
+    if (!observe)
+        return;
+
+    pol_audit_free(observe->audit);
+    free(observe->remembered);
+    free(observe);
+}
+
+static bool is_denial(const pol_event *event)
+{
+    return event->kind == POL_EV_DENY || event->kind == POL_EV_DNS;
+}
+
+static void take_in(struct observe *observe, const struct worker_loop *loop, const pol_event *event)
+{
+    const pol_policy *policy = publish_find(observe->options.publish, event->verdict.generation);
+    int rc;
+
+    if (!is_denial(event) || (!policy && event->verdict.generation != 0))
+        return;
+
+    rc = pol_audit_add(observe->audit, policy, observe->options.grants, event,
+                       worker_loop_wall(loop, event->at));
+    if (rc != POL_OK)
+        log_warn("audit: %s", pol_status_text(rc));
+}
+
+static void collect_from(struct observe *observe, struct worker_loop *loop)
+{
+    struct event_ring *ring = worker_loop_events(loop);
+    const pol_event *events;
+    size_t count;
+
+    while ((events = event_ring_waiting(ring, &count)) && count) {
+        for (size_t i = 0; i < count; i++)
+            take_in(observe, loop, &events[i]);
+        event_ring_done(ring, count);
+    }
+}
+
+void observe_collect(struct observe *observe)
+{
+    uint64_t oldest;
+
+    /* Asked first: a worker hands over the events of a policy before it takes the next one, so
+     * afterwards no event of an older policy can be on its way. */
+    publish_applied(observe->options.publish, &oldest);
+    for (size_t i = 0; i < observe->options.loop_count; i++)
+        collect_from(observe, observe->options.loops[i]);
+    publish_forget(observe->options.publish, oldest);
+}
+
+static bool save_finding(void *user, const pol_finding *finding)
+{
+    struct observe *observe = user;
+
+    return store_finding_put(observe->options.store, finding) == 0;
+}
+
+static pol_mono newest_moment(const struct observe *observe)
+{
+    return worker_loop_now(observe->options.loops[0]);
+}
+
+/* The store keeps moments as times of day, since the next process has another clock. */
+static uint64_t since_1970(const struct observe *observe, pol_mono at)
+{
+    return worker_loop_wall(observe->options.loops[0], at) * 1000000 + at % 1000000;
+}
+
+static void save_grant(struct observe *observe, pol_grant *grant)
+{
+    grant->learned = since_1970(observe, grant->learned);
+    grant->answered = since_1970(observe, grant->answered);
+    grant->used = since_1970(observe, grant->used);
+    if (grant->expires != POL_NEVER)
+        grant->expires = since_1970(observe, grant->expires);
+    store_grant_put(observe->options.store, grant);
+}
+
+static void save_grants(struct observe *observe)
+{
+    pol_grant grants[GRANT_BATCH];
+    pol_mono now = newest_moment(observe);
+    uint32_t position = 0;
+    size_t count;
+
+    store_grants_expire(observe->options.store, since_1970(observe, now));
+    do {
+        count = pol_grants_list(observe->options.grants, &position, now, grants, GRANT_BATCH);
+        for (size_t i = 0; i < count; i++)
+            save_grant(observe, &grants[i]);
+    } while (count == GRANT_BATCH);
+}
+
+void observe_save(struct observe *observe, bool all)
+{
+    pol_grants_stats stats;
+    uint64_t answers;
+
+    if (store_observed_begin(observe->options.store) < 0)
+        return;
+
+    pol_audit_changes(observe->audit, save_finding, observe);
+    pol_grants_stats_get(observe->options.grants, &stats);
+    answers = stats.learned + stats.refreshed;
+    if ((all && answers) || answers != observe->grants_written)
+        save_grants(observe);
+
+    if (store_observed_commit(observe->options.store) == 0)
+        observe->grants_written = answers;
+}
+
+struct listing {
+    struct observe *observe;
+    struct text *out;
+    const pol_finding *finding; /* the current one */
+    size_t start;               /* where the list began, to tell the first one */
+};
+
+static int write_finding(const void *object, char *buf, size_t capacity, size_t *ret_len)
+{
+    const struct listing *listing = object;
+    const char *node_id = store_node_id(listing->observe->options.store);
+
+    return pol_json_finding(listing->finding, (pol_str){node_id, strlen(node_id)}, buf, capacity,
+                            ret_len);
+}
+
+static bool list_finding(void *user, const pol_finding *finding)
+{
+    struct listing *listing = user;
+
+    listing->finding = finding;
+    text_add(listing->out, listing->out->len > listing->start ? "," : "");
+    json_append(listing->out, write_finding, listing);
+    return !listing->out->failed;
+}
+
+void observe_findings(struct observe *observe, const pol_audit_query *query, struct text *out)
+{
+    struct listing listing = {.observe = observe, .out = out, .start = out->len};
+
+    if (pol_audit_find(observe->audit, query, list_finding, &listing) < 0)
+        out->failed = true;
+}
+
+/* A grant cannot be known before it was learned, so an older capture does not profit from it. */
+void observe_restore_grants(struct observe *observe, pol_mono now)
+{
+    for (size_t i = 0; i < observe->remembered_count; i++)
+        if (observe->remembered[i].learned <= now)
+            pol_grants_restore(observe->options.grants, &observe->remembered[i], now);
+
+    free(observe->remembered);
+    observe->remembered = NULL;
+    observe->remembered_count = 0;
+}

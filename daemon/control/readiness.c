@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/readiness.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpolicy/json.h>
+
+#include "core/clock.h"
+#include "core/json.h"
+
+#define TURN_LIMIT_NS UINT64_C(1000000000)
+
+struct readiness {
+    struct readiness_options options;
+    pthread_mutex_t lock; /* of what follows */
+    pol_ready *ready;
+    bool draining;
+    char refusal[POL_READY_DETAIL]; /* of the stored policy; empty: none */
+};
+
+int readiness_new(const struct readiness_options *options, struct readiness **ret_readiness)
+{
+    static const char *const names[] = POL_READY_CHECKS;
+    struct readiness *readiness = calloc(1, sizeof(*readiness));
+
+    if (!readiness)
+        return -ENOMEM;
+
+    if (pol_ready_new(options->ctx, names, sizeof(names) / sizeof(names[0]), &readiness->ready) !=
+        POL_OK) {
+        free(readiness);
+        return -ENOMEM;
+    }
+
+    readiness->options = *options;
+    pthread_mutex_init(&readiness->lock, NULL);
+    *ret_readiness = readiness;
+    return 0;
+}
+
+void readiness_free(struct readiness *readiness)
+{
+    if (!readiness)
+        return;
+
+    pol_ready_free(readiness->ready);
+    pthread_mutex_destroy(&readiness->lock);
+    free(readiness);
+}
+
+static bool has_item(const struct config_list *list, pol_str name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strlen(list->items[i]) == name.len && memcmp(list->items[i], name.ptr, name.len) == 0)
+            return true;
+    return false;
+}
+
+void readiness_advise(struct readiness *readiness, const struct config_list *advisory)
+{
+    static const char *const names[] = POL_READY_CHECKS;
+
+    pthread_mutex_lock(&readiness->lock);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        pol_ready_advise(readiness->ready, names[i],
+                         has_item(advisory, (pol_str){names[i], strlen(names[i])}));
+    pthread_mutex_unlock(&readiness->lock);
+}
+
+void readiness_drain(struct readiness *readiness)
+{
+    pthread_mutex_lock(&readiness->lock);
+    readiness->draining = true;
+    pthread_mutex_unlock(&readiness->lock);
+}
+
+void readiness_refuse_policy(struct readiness *readiness, const char *reason)
+{
+    pthread_mutex_lock(&readiness->lock);
+    snprintf(readiness->refusal, sizeof(readiness->refusal), "%s", reason ? reason : "");
+    pthread_mutex_unlock(&readiness->lock);
+}
+
+static void check_running(struct readiness *readiness)
+{
+    char detail[POL_READY_DETAIL] = "";
+    bool ok = true, finished = true;
+
+    for (size_t i = 0; ok && i < readiness->options.loop_count; i++) {
+        const struct worker_loop *loop = readiness->options.loops[i];
+        uint64_t turned = worker_loop_turned(loop), now = clock_mono();
+
+        finished &= worker_loop_phase(loop) == WORKER_FINISHED;
+        ok = false;
+        if (worker_loop_phase(loop) == WORKER_FAILED)
+            snprintf(detail, sizeof(detail), "%s", worker_loop_problem(loop));
+        else if (turned == 0)
+            snprintf(detail, sizeof(detail), "worker %zu has not started", i);
+        else if (now > turned && now - turned > TURN_LIMIT_NS)
+            snprintf(detail, sizeof(detail), "worker %zu has been stuck for %" PRIu64 " ms", i,
+                     (now - turned) / 1000000);
+        else
+            ok = true;
+    }
+
+    pol_ready_set(readiness->ready, "dataplane_running", ok,
+                  ok && finished ? "capture finished"
+                  : ok           ? NULL
+                                 : detail);
+}
+
+static void check_policy(struct readiness *readiness)
+{
+    char detail[POL_READY_DETAIL];
+    uint64_t oldest, generation;
+    bool applied = publish_applied(readiness->options.publish, &oldest);
+
+    pol_policy_unref(publish_current(readiness->options.publish, &generation));
+    if (*readiness->refusal) {
+        pol_ready_set(readiness->ready, "policy_ready", false, readiness->refusal);
+        return;
+    }
+
+    snprintf(detail, sizeof(detail),
+             "generation %" PRIu64 " is published, a worker still decides by %" PRIu64, generation,
+             oldest);
+    pol_ready_set(readiness->ready, "policy_ready", applied, applied ? NULL : detail);
+}
+
+static bool dataplane_failed(const struct readiness *readiness)
+{
+    for (size_t i = 0; i < readiness->options.loop_count; i++)
+        if (worker_loop_phase(readiness->options.loops[i]) == WORKER_FAILED)
+            return true;
+    return false;
+}
+
+static void check_dns(struct readiness *readiness, uint32_t needs)
+{
+    char detail[POL_READY_DETAIL];
+    pol_grants_stats stats;
+
+    pol_grants_stats_get(readiness->options.grants, &stats);
+    if (!(needs & POL_NEEDS_DNS)) {
+        pol_ready_set(readiness->ready, "dns_allowlist", true, NULL);
+    } else if (dataplane_failed(readiness)) {
+        pol_ready_set(readiness->ready, "dns_allowlist", false,
+                      "rules have hostnames, but no DNS is learned: the dataplane is not running");
+    } else if (stats.live >= stats.capacity) {
+        snprintf(detail, sizeof(detail),
+                 "all %" PRIu32 " grants are in use; raise dataplane.dns_allowlist_capacity",
+                 stats.capacity);
+        pol_ready_set(readiness->ready, "dns_allowlist", false, detail);
+    } else {
+        pol_ready_set(readiness->ready, "dns_allowlist", true, NULL);
+    }
+}
+
+static void check_all(struct readiness *readiness)
+{
+    uint64_t generation;
+    pol_policy *policy = publish_current(readiness->options.publish, &generation);
+    uint32_t needs = pol_policy_needs(policy);
+    bool intercepts = (needs & POL_NEEDS_INTERCEPT) != 0;
+
+    pol_policy_unref(policy);
+    check_running(readiness);
+    check_policy(readiness);
+    check_dns(readiness, needs);
+
+    /* A capture that cannot be opened ends the start, so there is none to complain about here. */
+    pol_ready_set(readiness->ready, "dataplane_config", true, NULL);
+    pol_ready_set(readiness->ready, "service_plane", !intercepts,
+                  intercepts
+                      ? "a rule in force intercepts TLS, and nothing here does: on a capture "
+                        "such flows are only reported"
+                      : NULL);
+    pol_ready_set(readiness->ready, "draining", !readiness->draining,
+                  readiness->draining ? "the daemon is stopping" : NULL);
+    pol_ready_set(readiness->ready, "cluster", true, NULL);
+    pol_ready_set(readiness->ready, "policy_replication", true, NULL);
+}
+
+static int write_report(const void *object, char *buf, size_t capacity, size_t *ret_len)
+{
+    return pol_json_ready(object, buf, capacity, ret_len);
+}
+
+bool readiness_report(struct readiness *readiness, struct text *out)
+{
+    bool ok;
+
+    pthread_mutex_lock(&readiness->lock);
+    check_all(readiness);
+    ok = pol_ready_ok(readiness->ready);
+    json_append(out, write_report, readiness->ready);
+    pthread_mutex_unlock(&readiness->lock);
+    return ok;
+}
