@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/api.h"
+
+#include <libpolicy/json.h>
+#include <libpolicy/version.h>
+
+#include "core/json.h"
+
+static bool add_up(struct api *api, pol_counters **ret_counters)
+{
+    if (pol_counters_new(api->ctx, ret_counters) != POL_OK)
+        return false;
+
+    for (size_t i = 0; i < api->loop_count; i++)
+        pol_counters_add(*ret_counters, worker_loop_worker(api->loops[i]));
+    pol_counters_add_grants(*ret_counters, api->grants);
+    return true;
+}
+
+static int write_stats(const void *object, char *buf, size_t capacity, size_t *ret_len)
+{
+    return pol_json_stats(object, buf, capacity, ret_len);
+}
+
+static int write_metrics(const void *object, char *buf, size_t capacity, size_t *ret_len)
+{
+    return pol_metrics_text(object, buf, capacity, ret_len);
+}
+
+static void append(struct api *api, json_writer write, struct text *out)
+{
+    pol_counters *counters = NULL;
+
+    if (add_up(api, &counters))
+        json_append(out, write, counters);
+    else
+        out->failed = true;
+    pol_counters_free(counters);
+}
+
+/* A node on its own: no lease, no cluster, and so a cluster of one without a leader. */
+void api_stats(struct api *api, const struct http_request *request, struct http_reply *reply)
+{
+    (void)request;
+    text_add(&reply->body, "{");
+    append(api, write_stats, &reply->body);
+    text_add(&reply->body,
+             ",\"dhcp\":{\"lease_active\":false,\"lease_expiry_epoch\":0},"
+             "\"cluster\":{\"is_leader\":false,\"current_term\":0,\"last_log_index\":0,"
+             "\"last_applied\":0,\"node_count\":1,\"follower_count\":0,\"followers_caught_up\":0,"
+             "\"nodes\":[]}}");
+}
+
+static void add_gauge(struct text *out, const char *name, const char *help, uint64_t value)
+{
+    text_addf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
+              (unsigned long long)value);
+}
+
+void api_metrics(struct api *api, const struct http_request *request, struct http_reply *reply)
+{
+    uint64_t oldest, generation;
+
+    (void)request;
+    reply->type = "text/plain; version=0.0.4";
+    append(api, write_metrics, &reply->body);
+    http_metrics_print(api->metrics, &reply->body);
+
+    publish_applied(api->publish, &oldest);
+    pol_policy_unref(publish_current(api->publish, &generation));
+    add_gauge(&reply->body, "policyd_policy_generation", "Generation of the policy in force.",
+              generation);
+    add_gauge(&reply->body, "policyd_policy_applied_generation",
+              "Oldest generation a worker still decides by.", oldest);
+    text_addf(&reply->body,
+              "# HELP policyd_build_info The version that runs.\n"
+              "# TYPE policyd_build_info gauge\npolicyd_build_info{version=\"%s\"} 1\n",
+              pol_version());
+}
