@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Warnings about the order of rules. Comparing every rule with every earlier one would be
+ * quadratic, so the work is bounded and large policies are searched less thoroughly: a rule is
+ * compared with the first CANDIDATES unconditional rules of its group, and with up to WIDE rules
+ * for any destination of each of the first DECIDERS earlier groups; BUDGET caps the whole, counted
+ * in comparisons plus address ranges looked at. A missing warning proves nothing, a warning is
+ * always right.
+ */
+#include "net/portset.h"
+#include "policy/warn.h"
+
+enum { CANDIDATES = 512, DECIDERS = 256, WIDE = 8, WAITING = 256, BUDGET = 32 * 1024 * 1024 };
+
+/* An earlier group that may decide everything, or much, for its sources. */
+struct decider {
+    uint32_t group;
+    uint32_t count;
+    const struct pp_step *wide[WIDE];
+    const struct pp_step *group_default; /* NULL: none */
+};
+
+struct order {
+    struct warn *warn;
+    const struct pp_step **candidates;
+    uint32_t candidate_count;
+    struct decider *deciders;
+    uint32_t decider_count;
+    const struct pp_step **waiting; /* rules that let a flow through until its TLS facts arrive */
+    uint32_t waiting_count;
+    int64_t budget;
+};
+
+static void spend(struct order *o, const struct ipset *a, const struct ipset *b)
+{
+    o->budget -=
+        1 + (a ? (int64_t)ipset_range_count(a) : 0) + (b ? (int64_t)ipset_range_count(b) : 0);
+}
+
+static bool octets_cover(const struct pp_octets *outer, const struct pp_octets *inner)
+{
+    for (int i = 0; i < 8; i++) {
+        if (inner->bits[i] & ~outer->bits[i])
+            return false;
+    }
+    return true;
+}
+
+static bool icmp_covers(const struct pp_icmp *outer, const struct pp_icmp *inner)
+{
+    if (!outer)
+        return true;
+    if (!inner)
+        return false;
+    return (outer->any_type || (!inner->any_type && octets_cover(&outer->types, &inner->types))) &&
+           (outer->any_code || (!inner->any_code && octets_cover(&outer->codes, &inner->codes)));
+}
+
+static bool ports_cover(const struct portset *outer, const struct portset *inner)
+{
+    return !outer || (inner && portset_covers(outer, inner));
+}
+
+/* Does every packet that `inner` selects stop at `outer`? */
+static bool covers(struct order *o, const struct pp_step *outer, const struct pp_step *inner)
+{
+    spend(o, NULL, NULL);
+    if (!outer->any_proto && (inner->any_proto || outer->proto != inner->proto))
+        return false;
+    /* Audit rules are walked a second time by themselves, so others do not hide them. */
+    if (inner->mode == POL_MODE_AUDIT && outer->mode != POL_MODE_AUDIT)
+        return false;
+    if (!ports_cover(outer->src_ports, inner->src_ports) ||
+        !ports_cover(outer->dst_ports, inner->dst_ports) || !icmp_covers(outer->icmp, inner->icmp))
+        return false;
+    if (!outer->dst)
+        return true;
+    spend(o, outer->dst, inner->dst);
+    return inner->dst && ipset_covers(outer->dst, inner->dst);
+}
+
+/* Does the walk always end at a step that matches? */
+static bool ends_walk(const struct order *o, const struct pp_step *step)
+{
+    bool goes_on = o->warn->policy->audit_continues && step->mode == POL_MODE_AUDIT &&
+                   step->action == POL_DENY;
+
+    return step->pattern == POL_NONE && !step->tls && step->action != PP_NO_ACTION && !goes_on;
+}
+
+static const struct pp_step *find_in_group(struct order *o, const struct pp_step *step)
+{
+    for (uint32_t i = 0; i < o->candidate_count && o->budget > 0; i++) {
+        if (covers(o, o->candidates[i], step))
+            return o->candidates[i];
+    }
+    return NULL;
+}
+
+static void report_shadowed(struct order *o, const struct pp_step *step,
+                            const struct pp_step *outer)
+{
+    const struct pm_rule *rule = warn_origin(o->warn, outer);
+    const struct pp_group *group = &o->warn->policy->groups[outer->group];
+
+    if (outer->group == step->group)
+        warn_rule(o->warn, step, POL_DIAG_SHADOWED, POL_NONE,
+                  "never reached: rule %.*s comes first and matches everything that this one does",
+                  DIAG_ECHO(rule->id.text));
+    else
+        warn_rule(o->warn, step, POL_DIAG_SHADOWED, POL_NONE,
+                  "never reached: rule %.*s of group %.*s comes first and matches everything that "
+                  "this one does",
+                  DIAG_ECHO(rule->id.text), DIAG_ECHO(group->id));
+}
+
+/* A hostname rule that acts on queries does so even where its packets are decided earlier. */
+static void check_rule(struct order *o, const struct pp_step *step,
+                       const struct decider *const *before, uint32_t before_count)
+{
+    const struct pp_step *outer = NULL;
+
+    if (!step->on_query)
+        outer = find_in_group(o, step);
+    for (uint32_t i = 0; i < before_count && !outer && !step->on_query; i++) {
+        for (uint32_t j = 0; j < before[i]->count && !outer && o->budget > 0; j++) {
+            if (covers(o, before[i]->wide[j], step))
+                outer = before[i]->wide[j];
+        }
+    }
+    if (outer)
+        report_shadowed(o, step, outer);
+    else if (ends_walk(o, step) && o->candidate_count < CANDIDATES)
+        o->candidates[o->candidate_count++] = step;
+}
+
+static void report_group(struct order *o, uint32_t index, const struct decider *decider)
+{
+    const struct pm_group *group = o->warn->origin->groups[index];
+
+    diag_value(o->warn->diags, POL_DIAG_SHADOWED, group->at,
+               "group %.*s: never reached: group %.*s comes first, has all of its sources and a "
+               "default_action",
+               DIAG_ECHO(group->id.text), DIAG_ECHO(o->warn->policy->groups[decider->group].id));
+}
+
+/* The earlier groups whose sources hold all of this one's. False when one of them decides
+ * everything by its default, which was reported. */
+static bool find_deciders(struct order *o, uint32_t index, const struct decider **before,
+                          uint32_t *ret_count)
+{
+    const struct pp_group *group = &o->warn->policy->groups[index];
+
+    *ret_count = 0;
+    for (uint32_t i = 0; i < o->decider_count && o->budget > 0; i++) {
+        const struct decider *decider = &o->deciders[i];
+        const struct ipset *sources = o->warn->policy->groups[decider->group].sources;
+
+        spend(o, sources, group->sources);
+        if (!ipset_covers(sources, group->sources))
+            continue;
+        if (decider->group_default) {
+            report_group(o, index, decider);
+            return false;
+        }
+        before[(*ret_count)++] = decider;
+    }
+    return true;
+}
+
+static void note_decider(struct order *o, uint32_t index)
+{
+    const struct pp_group *group = &o->warn->policy->groups[index];
+    const struct pp_step *group_default = &o->warn->policy->steps[group->end];
+    struct decider *decider = &o->deciders[o->decider_count];
+
+    if (o->decider_count == DECIDERS)
+        return;
+    *decider = (struct decider){.group = index};
+    if (ends_walk(o, group_default))
+        decider->group_default = group_default;
+    for (uint32_t i = 0; i < o->candidate_count && decider->count < WIDE; i++) {
+        if (!o->candidates[i]->dst)
+            decider->wide[decider->count++] = o->candidates[i];
+    }
+    if (decider->count || decider->group_default)
+        o->decider_count++;
+}
+
+/* Such a rule cannot hold before the ClientHello is there, and the flow goes on meanwhile. The
+ * exception is a deny rule with nothing but a hostname, which the interceptor applies itself. */
+static bool waits(const struct pp_step *step)
+{
+    if (step->tls)
+        return !step->tls->intercept;
+    return step->pattern != POL_NONE && step->action == POL_DENY && step->by_packet &&
+           !step->on_query;
+}
+
+static bool port_sets_meet(const struct portset *a, const struct portset *b)
+{
+    for (uint32_t i = 0; a && b && i < a->count; i++) {
+        for (uint32_t j = 0; j < b->count; j++) {
+            if (a->ranges[i].first <= b->ranges[j].last && b->ranges[j].first <= a->ranges[i].last)
+                return true;
+        }
+    }
+    return !a || !b;
+}
+
+static bool meet(struct order *o, const struct pp_step *a, const struct pp_step *b)
+{
+    const struct pp_group *groups = o->warn->policy->groups;
+
+    spend(o, a->dst, b->dst);
+    if (!port_sets_meet(a->src_ports, b->src_ports) || !port_sets_meet(a->dst_ports, b->dst_ports))
+        return false;
+    if (a->dst && b->dst && !warn_sets_meet(a->dst, b->dst))
+        return false;
+    return a->group == b->group ||
+           warn_sets_meet(groups[a->group].sources, groups[b->group].sources);
+}
+
+static void check_intercept(struct order *o, const struct pp_step *step)
+{
+    if (waits(step) && o->waiting_count < WAITING)
+        o->waiting[o->waiting_count++] = step;
+    if (!step->tls || !step->tls->intercept)
+        return;
+    for (uint32_t i = 0; i < o->waiting_count && o->budget > 0; i++) {
+        if (!meet(o, o->waiting[i], step))
+            continue;
+        warn_rule(o->warn, step, POL_DIAG_INTERCEPT_LATE, POL_NONE,
+                  "rule %.*s comes first and lets the connection begin until its TLS facts are "
+                  "known; then it is too late to intercept it, and it is denied; put the intercept "
+                  "rule first",
+                  DIAG_ECHO(warn_origin(o->warn, o->waiting[i])->id.text));
+        return;
+    }
+}
+
+static void check_group(struct order *o, uint32_t index, const struct decider **before)
+{
+    const struct pol_policy *policy = o->warn->policy;
+    const struct pp_group *group = &policy->groups[index];
+    uint32_t before_count;
+    bool reached;
+
+    o->candidate_count = 0;
+    reached = find_deciders(o, index, before, &before_count);
+    for (uint32_t i = group->first; i < group->end; i++) {
+        if (reached)
+            check_rule(o, &policy->steps[i], before, before_count);
+        check_intercept(o, &policy->steps[i]);
+    }
+    note_decider(o, index);
+}
+
+int warn_order(struct warn *warn)
+{
+    struct order o = {.warn = warn, .budget = BUDGET};
+    const struct decider **before = arena_array(warn->scratch, DECIDERS, sizeof(*before));
+
+    o.candidates = arena_array(warn->scratch, CANDIDATES, sizeof(*o.candidates));
+    o.deciders = arena_array(warn->scratch, DECIDERS, sizeof(*o.deciders));
+    o.waiting = arena_array(warn->scratch, WAITING, sizeof(*o.waiting));
+    if (!before || !o.candidates || !o.deciders || !o.waiting)
+        return POL_E_NOMEM;
+    for (uint32_t i = 0; i < warn->policy->group_count; i++)
+        check_group(&o, i, before);
+    return POL_OK;
+}
