@@ -420,6 +420,7 @@ pol_packet packet_fragment(const pol_packet *whole, uint32_t id, uint16_t offset
     packet.frag_id = id;
     packet.frag_offset = offset;
     packet.frag_more = more;
+    packet.frag_len = (uint16_t)((offset ? 0 : header_of(whole)) + payload.len);
     set_lengths(&packet, offset ? 0 : header_of(whole), payload);
     if (offset) {
         packet.marks |= POL_MARK_NO_L4;

@@ -75,7 +75,9 @@ typedef struct pol_packet {
     uint16_t vlan[2];      /* VLAN identifiers, 0..4095 */
     uint16_t ether_type;   /* of the innermost payload; 0 for raw IP and LLC */
     uint16_t frag_offset;  /* octets */
+    uint16_t frag_len;     /* octets of the datagram this fragment carries, L4 header included */
     uint16_t l4_offset;    /* of the L4 header, from the start of the frame */
+    uint16_t reserved0;    /* zero */
     uint32_t marks;        /* enum pol_packet_mark, or-ed */
     uint32_t frag_id;
     uint32_t tcp_seq, tcp_ack;

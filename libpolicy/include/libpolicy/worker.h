@@ -80,7 +80,8 @@ enum pol_action {
     XX(WRONG_SIDE, "wrong_side", "the packet came from the wrong end of the wire")                 \
     XX(DENIED_FLOW, "denied_flow", "the flow was denied earlier")                                  \
     XX(LINK, "link", "link-scope control traffic")                                                 \
-    XX(NOT_IP, "not_ip", "a frame that is neither IP nor link control")
+    XX(NOT_IP, "not_ip", "a frame that is neither IP nor link control")                            \
+    XX(MIDSTREAM, "midstream", "a TCP segment that belongs to no flow")
 
 enum pol_reason {
 #define XX(name, word, text) POL_WHY_##name,
@@ -180,7 +181,7 @@ typedef struct pol_event {
 typedef struct pol_idle {
     pol_mono tcp_opening;     /* 30 s: handshake not complete */
     pol_mono tcp_established; /* 7 440 s (RFC 5382 REQ-5) */
-    pol_mono tcp_closing;     /* 120 s: a FIN or RST was seen */
+    pol_mono tcp_closing;     /* 120 s: a FIN from both ends, or a RST */
     pol_mono udp_one_way;     /* 30 s */
     pol_mono udp_two_way;     /* 300 s (RFC 4787 REQ-5) */
     pol_mono icmp;            /* 60 s */

@@ -84,7 +84,7 @@ static inline uint16_t cursor_u16(struct cursor *in)
 {
     pol_bytes b = cursor_take(in, 2);
 
-    return b.ptr ? (uint16_t)(b.ptr[0] << 8 | b.ptr[1]) : 0;
+    return (uint16_t)(b.ptr ? b.ptr[0] << 8 | b.ptr[1] : 0);
 }
 
 static inline uint32_t cursor_u24(struct cursor *in)

@@ -545,6 +545,8 @@ static int read_payload(pol_packet *packet, struct view *left)
 
     /* At most sixteen extension headers of at most 2048 octets: the offset fits. */
     packet->l4_offset = (uint16_t)(left->in.at - left->frame);
+    if (packet->marks & POL_MARK_FRAGMENT)
+        packet->frag_len = (uint16_t)(cursor_left(&left->in) + left->missing);
     if (packet->frag_offset == 0)
         rc = read_l4(packet, left);
     else

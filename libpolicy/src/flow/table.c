@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/table.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "net/proto.h"
+
+enum {
+    WHEEL_SLOTS = 8192 /* seconds ahead the wheel can see; longer waits are put back on it */
+};
+
+int flow_table_init(struct flow_table *table, const pol_mem *mem, uint32_t capacity,
+                    const uint64_t seed[2])
+{
+    uint32_t heads = 16;
+
+    while (heads < capacity)
+        heads *= 2;
+    *table = (struct flow_table){
+        .capacity = capacity,
+        .mask = heads - 1,
+        .free = POL_NONE,
+        .half_oldest = POL_NONE,
+        .half_newest = POL_NONE,
+        .next_id = 1,
+        .seed = {seed[0], seed[1]},
+    };
+    table->flows = mem_array(mem, capacity, sizeof(*table->flows));
+    table->names = mem_array(mem, capacity, sizeof(*table->names));
+    table->heads = mem_array(mem, heads, sizeof(*table->heads));
+    table->wheel = mem_array(mem, WHEEL_SLOTS, sizeof(*table->wheel));
+    if (!table->flows || !table->names || !table->heads || !table->wheel) {
+        flow_table_fini(table, mem);
+        return POL_E_NOMEM;
+    }
+    memset(table->heads, 0xff, heads * sizeof(*table->heads)); /* POL_NONE everywhere */
+    memset(table->wheel, 0xff, WHEEL_SLOTS * sizeof(*table->wheel));
+    for (uint32_t i = capacity; i-- > 0;) {
+        table->flows[i].next = table->free;
+        table->free = i;
+    }
+    return POL_OK;
+}
+
+void flow_table_fini(struct flow_table *table, const pol_mem *mem)
+{
+    mem_free(mem, table->flows, table->capacity * sizeof(*table->flows));
+    mem_free(mem, table->names, table->capacity * sizeof(*table->names));
+    mem_free(mem, table->heads, ((size_t)table->mask + 1) * sizeof(*table->heads));
+    mem_free(mem, table->wheel, WHEEL_SLOTS * sizeof(*table->wheel));
+    *table = (struct flow_table){.free = POL_NONE};
+}
+
+size_t flow_table_memory(const struct flow_table *table)
+{
+    return table->capacity * (sizeof(*table->flows) + sizeof(*table->names)) +
+           ((size_t)table->mask + 1) * sizeof(*table->heads) +
+           WHEEL_SLOTS * sizeof(*table->wheel);
+}
+
+static int end_order(const pol_addr *a, uint16_t a_port, const pol_addr *b, uint16_t b_port)
+{
+    int order = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+
+    return order ? order : (int)a_port - (int)b_port;
+}
+
+void flow_key_of(const pol_tuple *tuple, const uint16_t vlan[2], uint8_t vlan_count,
+                 struct flow_key *ret_key, uint8_t *ret_end)
+{
+    uint16_t src_port = tuple->src_port, dst_port = tuple->dst_port;
+    uint8_t src = 0;
+
+    /* An ICMP identifier belongs to both ends. */
+    if (tuple->proto == PROTO_ICMP || tuple->proto == PROTO_ICMPV6)
+        dst_port = src_port;
+    if (end_order(&tuple->src, src_port, &tuple->dst, dst_port) > 0)
+        src = 1;
+    *ret_key = (struct flow_key){
+        .proto = tuple->proto,
+        .family = tuple->src.family,
+        .vlan = {vlan_count > 0 ? vlan[0] : 0, vlan_count > 1 ? vlan[1] : 0},
+    };
+    memcpy(ret_key->addr[src], tuple->src.bytes, 16);
+    memcpy(ret_key->addr[!src], tuple->dst.bytes, 16);
+    ret_key->port[src] = src_port;
+    ret_key->port[!src] = dst_port;
+    *ret_end = src;
+}
+
+uint64_t flow_hash(const struct flow_table *table, const struct flow_key *key)
+{
+    return hash_bytes(table->seed, key, sizeof(*key));
+}
+
+uint32_t flow_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash)
+{
+    uint32_t index;
+
+    if (table->capacity == 0)
+        return POL_NONE;
+    index = table->heads[hash & table->mask];
+    while (index != POL_NONE && memcmp(&table->flows[index].key, key, sizeof(*key)) != 0)
+        index = table->flows[index].next;
+    return index;
+}
+
+void flow_prefetch_head(const struct flow_table *table, uint64_t hash)
+{
+    if (table->capacity)
+        __builtin_prefetch(&table->heads[hash & table->mask]);
+}
+
+void flow_prefetch_entry(const struct flow_table *table, uint64_t hash)
+{
+    uint32_t index;
+
+    if (table->capacity == 0)
+        return;
+    index = table->heads[hash & table->mask];
+    if (index == POL_NONE)
+        return;
+    for (size_t line = 0; line < sizeof(struct flow); line += 64)
+        __builtin_prefetch((const char *)&table->flows[index] + line, 1);
+}
+
+void flow_clock(struct flow_table *table, pol_mono now)
+{
+    if (table->count == 0)
+        table->wheel_second = now / POL_SECONDS;
+}
+
+uint32_t flow_insert(struct flow_table *table, const struct flow_key *key, uint64_t hash)
+{
+    uint32_t index = table->free;
+    struct flow *flow;
+
+    if (index == POL_NONE)
+        return POL_NONE;
+    flow = &table->flows[index];
+    table->free = flow->next;
+    *flow = (struct flow){
+        .key = *key,
+        .next = table->heads[hash & table->mask],
+        .id = table->next_id++,
+        .tls_deadline = POL_NEVER,
+        .group = POL_NONE,
+        .rule = POL_NONE,
+        .resume = POL_NONE,
+        .grant = POL_NONE,
+        .stream = POL_NONE,
+        .reply_stream = POL_NONE,
+        .wheel_slot = POL_NONE,
+    };
+    table->names[index][0] = '\0';
+    table->heads[hash & table->mask] = index;
+    table->count++;
+    flow_half_open(table, index, true);
+    return index;
+}
+
+void flow_half_open(struct flow_table *table, uint32_t index, bool half_open)
+{
+    struct flow *flow = &table->flows[index];
+
+    if (flow->half_open == half_open)
+        return;
+    flow->half_open = half_open;
+    if (half_open) {
+        flow->half_prev = table->half_newest;
+        flow->half_next = POL_NONE;
+        if (table->half_newest != POL_NONE)
+            table->flows[table->half_newest].half_next = index;
+        else
+            table->half_oldest = index;
+        table->half_newest = index;
+        return;
+    }
+    if (flow->half_prev != POL_NONE)
+        table->flows[flow->half_prev].half_next = flow->half_next;
+    else
+        table->half_oldest = flow->half_next;
+    if (flow->half_next != POL_NONE)
+        table->flows[flow->half_next].half_prev = flow->half_prev;
+    else
+        table->half_newest = flow->half_prev;
+}
+
+static void wheel_remove(struct flow_table *table, uint32_t index)
+{
+    struct flow *flow = &table->flows[index];
+
+    if (flow->wheel_slot == POL_NONE)
+        return;
+    if (flow->wheel_prev != POL_NONE)
+        table->flows[flow->wheel_prev].wheel_next = flow->wheel_next;
+    else
+        table->wheel[flow->wheel_slot] = flow->wheel_next;
+    if (flow->wheel_next != POL_NONE)
+        table->flows[flow->wheel_next].wheel_prev = flow->wheel_prev;
+    flow->wheel_slot = POL_NONE;
+}
+
+void flow_remove(struct flow_table *table, uint32_t index)
+{
+    struct flow *flow = &table->flows[index];
+    uint32_t *link = &table->heads[flow_hash(table, &flow->key) & table->mask];
+
+    wheel_remove(table, index);
+    flow_half_open(table, index, false);
+    while (*link != index)
+        link = &table->flows[*link].next;
+    *link = flow->next;
+    flow->next = table->free;
+    table->free = index;
+    table->count--;
+}
+
+void flow_schedule(struct flow_table *table, uint32_t index, pol_mono deadline)
+{
+    struct flow *flow = &table->flows[index];
+    uint64_t second = deadline / POL_SECONDS + 1; /* looked at once it has fully passed */
+    uint32_t slot;
+
+    if (second < table->wheel_second)
+        second = table->wheel_second;
+    if (second >= table->wheel_second + WHEEL_SLOTS)
+        second = table->wheel_second + WHEEL_SLOTS - 1;
+    slot = (uint32_t)(second % WHEEL_SLOTS);
+    if (flow->wheel_slot == slot)
+        return;
+    wheel_remove(table, index);
+    flow->wheel_slot = slot;
+    flow->wheel_prev = POL_NONE;
+    flow->wheel_next = table->wheel[slot];
+    if (flow->wheel_next != POL_NONE)
+        table->flows[flow->wheel_next].wheel_prev = index;
+    table->wheel[slot] = index;
+}
+
+uint32_t flow_due(struct flow_table *table, pol_mono now)
+{
+    uint64_t second = now / POL_SECONDS;
+
+    if (table->count == 0)
+        return POL_NONE;
+    /* After a long silence every slot is looked at once, not every second. */
+    if (second > table->wheel_second + WHEEL_SLOTS)
+        table->wheel_second = second - WHEEL_SLOTS;
+    while (table->wheel_second <= second) {
+        uint32_t index = table->wheel[table->wheel_second % WHEEL_SLOTS];
+
+        if (index != POL_NONE) {
+            wheel_remove(table, index);
+            return index;
+        }
+        if (table->wheel_second == second)
+            break;
+        table->wheel_second++;
+    }
+    return POL_NONE;
+}
+
+pol_mono flow_next_due(const struct flow_table *table)
+{
+    if (table->count == 0)
+        return POL_NEVER;
+    for (uint64_t i = 0; i < WHEEL_SLOTS; i++) {
+        if (table->wheel[(table->wheel_second + i) % WHEEL_SLOTS] != POL_NONE)
+            return (table->wheel_second + i) * POL_SECONDS;
+    }
+    return POL_NEVER;
+}
+
+void flow_tuple(const struct flow *flow, pol_tuple *ret_tuple)
+{
+    uint8_t from = flow->opener, to = !flow->opener;
+
+    *ret_tuple = (pol_tuple){
+        .src = {.family = flow->key.family},
+        .dst = {.family = flow->key.family},
+        .src_port = flow->key.port[from],
+        .dst_port = flow->key.port[to],
+        .proto = flow->key.proto,
+    };
+    memcpy(ret_tuple->src.bytes, flow->key.addr[from], 16);
+    memcpy(ret_tuple->dst.bytes, flow->key.addr[to], 16);
+    if (flow->key.proto == PROTO_ICMP || flow->key.proto == PROTO_ICMPV6)
+        ret_tuple->dst_port = 0;
+}

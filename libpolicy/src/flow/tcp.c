@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/tcp.h"
+
+static uint8_t phase_after(struct flow *flow, const pol_packet *packet, bool reply)
+{
+    uint8_t flags = packet->tcp_flags;
+
+    if (flags & POL_TCP_RST)
+        return TCP_CLOSING;
+    if (flags & POL_TCP_FIN)
+        flow->fins |= (uint8_t)(1 << reply);
+    if (flow->fins == 3)
+        return TCP_CLOSING;
+    if (flow->phase != TCP_OPENING)
+        return flow->phase;
+    if (reply && (flags & (POL_TCP_SYN | POL_TCP_ACK)) == (POL_TCP_SYN | POL_TCP_ACK)) {
+        flow->syn_ack = 1;
+        flow->peer_isn = packet->tcp_seq;
+    }
+    if (!reply && flow->syn_ack && (flags & POL_TCP_ACK))
+        return TCP_ESTABLISHED;
+    /* Nobody saw the handshake of a midstream flow: an answer stands for it. */
+    if (flow->midstream && flow->both_ways)
+        return TCP_ESTABLISHED;
+    return TCP_OPENING;
+}
+
+bool tcp_follow(struct flow *flow, const pol_packet *packet, bool reply)
+{
+    uint8_t before = flow->phase;
+
+    flow->phase = phase_after(flow, packet, reply);
+    return flow->phase != before;
+}
+
+bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    if ((packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK | POL_TCP_RST)) != POL_TCP_SYN)
+        return false;
+    if (flow->phase == TCP_ESTABLISHED && flow->state != FLOW_DENIED)
+        return false;
+    return reply || !flow->has_isn || packet->tcp_seq != flow->isn;
+}

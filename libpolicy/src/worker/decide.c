@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "net/addr.h"
+#include "net/ipset.h"
+#include "net/proto.h"
+
+enum {
+    ETHER_ARP = 0x0806,
+    ETHER_EAPOL = 0x888e,
+    ETHER_LLDP = 0x88cc,
+    ICMPV6_NDP_FIRST = 133, /* router solicitation to neighbour advertisement: RFC 4861 4 */
+    ICMPV6_NDP_LAST = 136,
+    ICMP_REDIRECT = 5,
+    ICMPV6_REDIRECT = 137,
+    ICMPV6_MLD_FIRST = 130, /* RFC 2710 3; 143 is version 2: RFC 3810 5.2 */
+    ICMPV6_MLD_LAST = 132,
+    ICMPV6_MLD_V2 = 143,
+    BATCH = 32 /* packets whose table lines are fetched ahead */
+};
+
+/* --- what is no IP flow --------------------------------------------------------------------- */
+
+static bool is_bridge_protocol(const pol_packet *packet)
+{
+    /* LLC 42/42/03: spanning tree (IEEE 802.1D 9.3) */
+    return packet->ether_type == 0 && packet->payload.len >= 3 && packet->payload.ptr[0] == 0x42 &&
+           packet->payload.ptr[1] == 0x42;
+}
+
+static void not_ip(const pol_packet *packet, pol_verdict *verdict)
+{
+    bool control = packet->ether_type == ETHER_ARP || packet->ether_type == ETHER_EAPOL ||
+                   packet->ether_type == ETHER_LLDP || is_bridge_protocol(packet);
+
+    verdict->action = verdict->raw_action = control ? POL_ALLOW : POL_DENY;
+    verdict->reason = control ? POL_WHY_LINK : POL_WHY_NOT_IP;
+}
+
+/* Neighbour discovery and group membership never leave the link: their hop limit proves it. */
+static bool is_link_scope(const pol_packet *packet)
+{
+    uint8_t type = packet->icmp_type;
+
+    if (packet->tuple.proto == PROTO_IGMP)
+        return packet->hop_limit == 1;
+    if (packet->tuple.proto != PROTO_ICMPV6 || packet->tuple.src.family != 6)
+        return false;
+    if (type >= ICMPV6_NDP_FIRST && type <= ICMPV6_NDP_LAST)
+        return packet->hop_limit == 255;
+    return ((type >= ICMPV6_MLD_FIRST && type <= ICMPV6_MLD_LAST) || type == ICMPV6_MLD_V2) &&
+           packet->hop_limit == 1;
+}
+
+/* --- sides ---------------------------------------------------------------------------------- */
+
+static bool is_inside(const pol_worker *worker, const pol_addr *addr)
+{
+    struct classify_path path;
+
+    if (worker->inside)
+        return ipset_has(worker->inside, addr);
+    classify_source(worker->policy->by_packet, addr, &path);
+    return classify_group(worker->policy->by_packet, &path, 0) != POL_NONE;
+}
+
+/* One port only: the side follows from the addresses; where they do not tell, whoever opens the
+ * flow stands inside. */
+static void infer_side(const pol_worker *worker, struct passage *passage)
+{
+    const pol_packet *packet = passage->packet;
+    bool src = is_inside(worker, &packet->tuple.src), dst = is_inside(worker, &packet->tuple.dst);
+    bool answers = packet->tuple.proto == PROTO_TCP &&
+                   (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) == (POL_TCP_SYN | POL_TCP_ACK);
+
+    passage->side = (src != dst ? dst : answers) ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    passage->inferred = true;
+}
+
+static void set_side(const pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    if (passage->packet->side != POL_SIDE_UNKNOWN)
+        passage->side = passage->packet->side;
+    else
+        infer_side(worker, passage);
+    verdict->side = passage->side;
+    if (passage->inferred)
+        verdict->flags |= POL_V_SIDE_INFERRED;
+}
+
+/* --- verdicts without a flow ---------------------------------------------------------------- */
+
+static void deny(const pol_worker *worker, enum pol_reason reason, pol_verdict *verdict)
+{
+    verdict->action = worker->opts.reject_inside && verdict->side == POL_SIDE_INSIDE ? POL_REJECT
+                                                                                     : POL_DENY;
+    verdict->raw_action = POL_DENY;
+    verdict->reason = (uint16_t)reason;
+}
+
+static void deny_and_report(pol_worker *worker, struct passage *passage, enum pol_reason reason,
+                            pol_verdict *verdict)
+{
+    deny(worker, reason, verdict);
+    report_deny(worker, passage, POL_NONE, verdict);
+}
+
+/* --- known flows ---------------------------------------------------------------------------- */
+
+static void refresh(pol_worker *worker, struct flow *flow, const pol_packet *packet, bool reply)
+{
+    bool from_inside = (flow->side == POL_SIDE_OUTSIDE) == reply;
+
+    flow->last = worker->now;
+    flow->packets[reply]++;
+    flow->bytes[reply] += packet->ip_len;
+    /* Only packets from inside keep connectionless flows open (RFC 4787 REQ-6). */
+    if (from_inside || flow->key.proto == PROTO_TCP || flow->state == FLOW_DENIED)
+        flow->alive = worker->now;
+}
+
+static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool moved = false;
+
+    refresh(worker, flow, packet, reply);
+    if (reply && !flow->both_ways) {
+        flow->both_ways = 1;
+        moved = true;
+    }
+    if (flow->key.proto == PROTO_TCP) {
+        moved |= tcp_follow(flow, packet, reply);
+        flow_half_open(&worker->flows, index,
+                       flow->phase == TCP_OPENING && flow->state != FLOW_DENIED);
+    } else if (flow->both_ways) {
+        flow_half_open(&worker->flows, index, false);
+    }
+    if (moved)
+        flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+    if (flow->grant != POL_NONE && worker->now - flow->touched >= POL_SECONDS) {
+        grants_touch(worker->opts.grants, flow->grant, worker->now, flow->both_ways);
+        flow->touched = worker->now;
+    }
+}
+
+static void read_payload(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->tls_deadline <= worker->now)
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+    if (flow->key.proto != PROTO_TCP || flow->state == FLOW_DENIED)
+        return;
+    if (flow->is_dns)
+        dns_tcp_segment(worker, index, packet, reply);
+    else if (flow->watch != WATCH_NONE)
+        tls_segment(worker, index, packet, reply);
+}
+
+static bool wrong_side(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    return packet->side != POL_SIDE_UNKNOWN && flow->side != POL_SIDE_UNKNOWN &&
+           !(flow->verdict_flags & POL_V_SIDE_INFERRED) &&
+           (packet->side == flow->side) == reply;
+}
+
+static void known(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    uint32_t index = passage->flow;
+    struct flow *flow = &worker->flows.flows[index];
+    const pol_packet *packet = passage->packet;
+    bool reply = passage->end != flow->opener;
+    bool rejudged = flow->generation != worker->generation, was_denied;
+
+    if (wrong_side(flow, packet, reply)) {
+        deny_and_report(worker, passage, POL_WHY_WRONG_SIDE, verdict);
+        return;
+    }
+    follow(worker, index, packet, reply);
+    if (rejudged)
+        judge_again(worker, index);
+    was_denied = flow->state == FLOW_DENIED;
+    read_payload(worker, index, packet, reply);
+    if (worker->opts.report_interval &&
+        worker->now - flow->reported >= worker->opts.report_interval)
+        report_flow(worker, index, POL_EV_FLOW_ACTIVE, POL_END_NONE);
+    flow_verdict(worker, flow, reply, verdict);
+    verdict->flags |= POL_V_KNOWN | (rejudged ? POL_V_REJUDGED : 0);
+    if (was_denied && !rejudged)
+        verdict->reason = POL_WHY_DENIED_FLOW;
+}
+
+/* --- packets without a flow ----------------------------------------------------------------- */
+
+static bool may_be_midstream_reply(const pol_worker *worker, const pol_packet *packet)
+{
+    if (worker->opts.midstream != POL_MIDSTREAM_JUDGE ||
+        worker->now - worker->started > worker->opts.midstream_window)
+        return false;
+    if (packet->tuple.proto == PROTO_UDP)
+        return true;
+    return packet->tuple.proto == PROTO_TCP &&
+           (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) != POL_TCP_SYN;
+}
+
+static void from_outside(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    if (worker->opts.admit_outside)
+        judge_fresh(worker, passage, false, verdict);
+    else if (may_be_midstream_reply(worker, passage->packet))
+        judge_fresh(worker, passage, true, verdict);
+    else
+        deny_and_report(worker, passage, POL_WHY_OUTSIDE, verdict);
+}
+
+static void fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    bool midstream = packet->tuple.proto == PROTO_TCP &&
+                     (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) != POL_TCP_SYN;
+
+    set_side(worker, passage, verdict);
+    if (passage->side == POL_SIDE_OUTSIDE)
+        from_outside(worker, passage, verdict);
+    else if (midstream && worker->opts.midstream == POL_MIDSTREAM_DENY)
+        deny_and_report(worker, passage, POL_WHY_MIDSTREAM, verdict);
+    else
+        judge_fresh(worker, passage, false, verdict);
+}
+
+/* --- ICMP errors ---------------------------------------------------------------------------- */
+
+static bool is_redirect(const pol_packet *packet)
+{
+    return packet->icmp_type ==
+           (packet->tuple.proto == PROTO_ICMP ? ICMP_REDIRECT : ICMPV6_REDIRECT);
+}
+
+static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet)
+{
+    struct flow_key key;
+    uint8_t end;
+
+    flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, &end);
+    return flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+}
+
+/* An error belongs to the flow of the datagram it quotes. One from inside that belongs to none is
+ * judged by its own type, but opens nothing. */
+static void icmp_error(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    uint32_t index = is_redirect(packet) ? POL_NONE : related_flow(worker, packet);
+    struct flow *flow;
+
+    set_side(worker, passage, verdict);
+    if (index == POL_NONE) {
+        if (passage->side == POL_SIDE_OUTSIDE || is_redirect(packet))
+            deny_and_report(worker, passage, POL_WHY_UNRELATED, verdict);
+        else
+            judge_fresh(worker, passage, false, verdict);
+        return;
+    }
+    flow = &worker->flows.flows[index];
+    if (flow->generation != worker->generation)
+        judge_again(worker, index);
+    verdict->flow = flow->id;
+    verdict->group = flow->group;
+    verdict->rule = flow->rule;
+    verdict->group_key = flow->group_key;
+    verdict->flags |= POL_V_KNOWN | POL_V_RELATED;
+    if (flow->state == FLOW_DENIED) {
+        deny(worker, POL_WHY_DENIED_FLOW, verdict);
+        return;
+    }
+    verdict->action = verdict->raw_action = POL_ALLOW;
+    verdict->reason = flow->reason;
+}
+
+/* --- the way of a packet -------------------------------------------------------------------- */
+
+static void locate(const pol_worker *worker, const pol_packet *packet, struct passage *passage)
+{
+    *passage = (struct passage){.packet = packet, .side = packet->side, .flow = POL_NONE};
+    if (packet->kind != POL_PKT_IP)
+        return;
+    flow_key_of(&packet->tuple, packet->vlan, packet->vlan_count, &passage->key, &passage->end);
+    passage->hash = flow_hash(&worker->flows, &passage->key);
+}
+
+static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+
+    if (packet->marks & POL_MARK_ICMP_ERROR) {
+        icmp_error(worker, passage, verdict);
+        return;
+    }
+    if (dns_udp(worker, passage, verdict)) {
+        verdict->side = verdict->flags & POL_V_REPLY ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+        return;
+    }
+    passage->flow = flow_find(&worker->flows, &passage->key, passage->hash);
+    if (passage->flow != POL_NONE && packet->tuple.proto == PROTO_TCP &&
+        tcp_begins_anew(&worker->flows.flows[passage->flow], packet,
+                        passage->end != worker->flows.flows[passage->flow].opener)) {
+        end_flow(worker, passage->flow, POL_END_REUSED);
+        passage->flow = POL_NONE;
+    }
+    memset(verdict, 0, sizeof(*verdict));
+    verdict->group = verdict->rule = POL_NONE;
+    verdict->generation = worker->generation;
+    verdict->side = passage->side;
+    if (passage->flow != POL_NONE)
+        known(worker, passage, verdict);
+    else
+        fresh(worker, passage, verdict);
+    dns_record_query(worker, passage, verdict);
+}
+
+static void drop_fragment(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    set_side(worker, passage, verdict);
+    counter_add(&worker->counters, COUNT_FRAGMENTS_DROPPED, 1);
+    deny_and_report(worker, passage, POL_WHY_FRAGMENT, verdict);
+}
+
+static void follow_first(pol_worker *worker, const struct fragment *first, const pol_packet *packet)
+{
+    struct flow *flow;
+
+    if (first->flow == POL_NONE)
+        return;
+    flow = &worker->flows.flows[first->flow];
+    if (flow->id != first->verdict.flow)
+        return;
+    refresh(worker, flow, packet, first->verdict.flags & POL_V_REPLY);
+}
+
+/* The verdict of the first fragment covers its datagram. */
+static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    struct fragment *first = fragments_find(&worker->fragments, packet);
+    uint32_t len = packet->frag_len;
+
+    if (packet->frag_offset == 0 && !first) {
+        judge_datagram(worker, passage, verdict);
+        first = fragments_begin(&worker->fragments, packet, worker->now);
+        if (!first)
+            return;
+        first->verdict = *verdict;
+        first->flow = passage->flow;
+        fragment_note(first, 0, len);
+        return;
+    }
+    if (!first || !fragment_note(first, packet->frag_offset, len)) {
+        drop_fragment(worker, passage, verdict);
+        return;
+    }
+    *verdict = first->verdict;
+    verdict->flags = (verdict->flags & ~(uint32_t)POL_V_OPENED) | POL_V_KNOWN;
+    follow_first(worker, first, packet);
+}
+
+static void judge(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+
+    *verdict = (pol_verdict){
+        .group = POL_NONE,
+        .rule = POL_NONE,
+        .side = packet->side,
+        .generation = worker->generation,
+    };
+    if (packet->kind == POL_PKT_BROKEN || packet->marks & POL_MARK_MALFORMED) {
+        counter_add(&worker->counters, COUNT_MALFORMED, 1);
+        deny_and_report(worker, passage, POL_WHY_MALFORMED, verdict);
+    } else if (packet->kind == POL_PKT_NOT_IP) {
+        not_ip(packet, verdict);
+    } else if (is_link_scope(packet)) {
+        verdict->action = verdict->raw_action = POL_ALLOW;
+        verdict->reason = POL_WHY_LINK;
+    } else if (!worker->policy) {
+        deny_and_report(worker, passage, POL_WHY_NO_POLICY, verdict);
+    } else if (packet->marks & POL_MARK_FRAGMENT) {
+        judge_fragment(worker, passage, verdict);
+    } else {
+        judge_datagram(worker, passage, verdict);
+    }
+}
+
+static void advance(pol_worker *worker, pol_mono now)
+{
+    if (now > worker->now)
+        worker->now = now;
+    if (worker->started == POL_NEVER)
+        worker->started = worker->now;
+    worker->walker.now = worker->now;
+}
+
+enum pol_action pol_worker_decide(pol_worker *worker, const pol_packet *packet, pol_mono now,
+                                  pol_verdict *ret_verdict)
+{
+    struct passage passage;
+
+    advance(worker, now);
+    locate(worker, packet, &passage);
+    judge(worker, &passage, ret_verdict);
+    count_packet(worker, packet, ret_verdict);
+    return (enum pol_action)ret_verdict->action;
+}
+
+void pol_worker_decide_batch(pol_worker *worker, const pol_packet *packets, size_t count,
+                             pol_mono now, pol_verdict *ret_verdicts)
+{
+    struct passage passages[BATCH];
+
+    advance(worker, now);
+    while (count) {
+        size_t batch = count < BATCH ? count : BATCH;
+
+        for (size_t i = 0; i < batch; i++) {
+            locate(worker, &packets[i], &passages[i]);
+            flow_prefetch_head(&worker->flows, passages[i].hash);
+        }
+        for (size_t i = 0; i < batch; i++)
+            flow_prefetch_entry(&worker->flows, passages[i].hash);
+        for (size_t i = 0; i < batch; i++) {
+            judge(worker, &passages[i], &ret_verdicts[i]);
+            count_packet(worker, &packets[i], &ret_verdicts[i]);
+        }
+        packets += batch;
+        ret_verdicts += batch;
+        count -= batch;
+    }
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DNS with trusted resolvers, on the wire. Over UDP a query and its answer need no flow: the query
+ * stays open until the first answer that fits, or for query_timeout. Over TCP the messages are taken
+ * from both directions' streams in order; the segment that completes a message is judged with it,
+ * so what has not been judged is never whole at the receiver.
+ */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "net/ipset.h"
+#include "net/proto.h"
+
+enum {
+    DNS_PORT = 53,
+    NO_RCODE = UINT8_MAX
+};
+
+bool dns_trusts(const pol_worker *worker, const pol_addr *resolver)
+{
+    return worker->opts.trust_all_resolvers ||
+           (worker->trusted && ipset_has(worker->trusted, resolver));
+}
+
+static void vlans_of(const pol_packet *packet, uint16_t vlan[2])
+{
+    vlan[0] = packet->vlan_count > 0 ? packet->vlan[0] : 0;
+    vlan[1] = packet->vlan_count > 1 ? packet->vlan[1] : 0;
+}
+
+static void close_oldest(pol_worker *worker)
+{
+    uint32_t index = worker->queries.oldest;
+    const struct query *query = &worker->queries.entries[index];
+
+    report_dns(worker, query, &query->verdict, NULL, NO_RCODE, 0);
+    queries_close(&worker->queries, index);
+}
+
+static void open_query(pol_worker *worker, struct query *query, const pol_verdict *verdict)
+{
+    if (worker->queries.capacity == 0)
+        return;
+    if (worker->queries.free == POL_NONE)
+        close_oldest(worker);
+    query->verdict = *verdict;
+    query->first = query->asked = worker->now;
+    queries_open(&worker->queries, query);
+}
+
+static bool waits(const pol_worker *worker, uint32_t index)
+{
+    return index != POL_NONE &&
+           worker->now - worker->queries.entries[index].asked <= worker->opts.query_timeout;
+}
+
+size_t dns_expire(pol_worker *worker, size_t budget, bool everything)
+{
+    size_t count = 0;
+
+    while (count < budget && worker->queries.oldest != POL_NONE && !events_full(&worker->events) &&
+           (everything || !waits(worker, worker->queries.oldest))) {
+        close_oldest(worker);
+        count++;
+    }
+    return count;
+}
+
+static void refuse_query(pol_worker *worker, const struct query *query, const pol_verdict *verdict)
+{
+    struct query refused = *query;
+
+    refused.first = worker->now;
+    report_dns(worker, &refused, verdict, NULL, NO_RCODE, 0);
+}
+
+/* --- UDP ------------------------------------------------------------------------------------ */
+
+static bool malformed_query(pol_worker *worker, const pol_packet *packet, struct passage *passage,
+                            pol_verdict *verdict)
+{
+    bool header = packet->payload.len >= DNS_HEADER_LEN;
+
+    if (header && worker->message.flags & DNS_QR)
+        return false; /* a server asking from port 53 of its own: an ordinary packet */
+    verdict->action = header ? POL_ANSWER : POL_DENY;
+    verdict->reason = POL_WHY_MALFORMED;
+    dns_count(worker, verdict);
+    report_deny(worker, passage, POL_NONE, verdict);
+    return true;
+}
+
+static bool udp_query(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    struct query query = {.tuple = packet->tuple};
+    uint32_t index;
+
+    vlans_of(packet, query.vlan);
+    if (!dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
+        return malformed_query(worker, packet, passage, verdict);
+    index = queries_find(&worker->queries, &query.tuple, query.vlan, &query.dns);
+    if (waits(worker, index)) {
+        const struct query *open = &worker->queries.entries[index];
+
+        queries_renew(&worker->queries, index, worker->now);
+        if (open->dns.kind == POL_GRANT_RECORDED || open->verdict.generation != worker->generation)
+            return false;
+        *verdict = open->verdict;
+        return true;
+    }
+    if (dns_judge(worker, &packet->tuple.src, &query.dns, verdict) == DNS_NOT_JUDGED)
+        return false;
+    dns_count(worker, verdict);
+    if (verdict->action == POL_ALLOW)
+        open_query(worker, &query, verdict);
+    else
+        refuse_query(worker, &query, verdict);
+    return true;
+}
+
+/* Finds the open query a response answers. The message has been read. */
+static uint32_t question_of(pol_worker *worker, const pol_tuple *asked, const uint16_t vlan[2])
+{
+    struct dns_message *m = &worker->message;
+    pol_dns_query dns = {
+        .id = m->id,
+        .qtype = m->qtype,
+        .qclass = m->qclass,
+        .name_len = m->name_len,
+    };
+
+    if (!(m->flags & DNS_QR) || m->opcode != DNS_OPCODE_QUERY)
+        return POL_NONE;
+    memcpy(dns.name, m->name, m->name_len);
+    return queries_find(&worker->queries, asked, vlan, &dns);
+}
+
+/* Learns an answer and closes its query. False: no room, the answer must not pass. */
+static bool take_answer(pol_worker *worker, uint32_t index, pol_verdict *verdict)
+{
+    const struct query *query = &worker->queries.entries[index];
+    struct grants_learned learned;
+    struct dns_answer answer;
+
+    dns_teach(worker, &query->dns, &answer, &learned);
+    report_dns(worker, query, &query->verdict, &answer, worker->message.rcode,
+               learned.added + learned.refreshed);
+    verdict->action = learned.full ? POL_DENY : POL_ALLOW;
+    verdict->raw_action = verdict->action;
+    verdict->reason = learned.full ? POL_WHY_DNS_NO_ROOM : POL_WHY_DNS_QUERY;
+    verdict->group = query->verdict.group;
+    verdict->rule = query->verdict.rule;
+    verdict->group_key = query->verdict.group_key;
+    verdict->generation = query->verdict.generation;
+    queries_close(&worker->queries, index);
+    return !learned.full;
+}
+
+static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    pol_tuple asked = {
+        .src = packet->tuple.dst,
+        .dst = packet->tuple.src,
+        .src_port = packet->tuple.dst_port,
+        .dst_port = packet->tuple.src_port,
+        .proto = packet->tuple.proto,
+    };
+    uint32_t index = POL_NONE;
+    uint16_t vlan[2];
+    bool recorded;
+
+    vlans_of(packet, vlan);
+    if (dns_message_read(packet->payload, &worker->message) == POL_OK)
+        index = question_of(worker, &asked, vlan);
+    if (!waits(worker, index)) {
+        verdict->reason = POL_WHY_DNS_UNSOLICITED;
+        counter_add(&worker->counters, COUNT_DNS_UNSOLICITED, 1);
+        report_deny(worker, passage, POL_NONE, verdict);
+        return true;
+    }
+    recorded = worker->queries.entries[index].dns.kind == POL_GRANT_RECORDED;
+    verdict->flags |= POL_V_REPLY;
+    if (take_answer(worker, index, verdict) && recorded)
+        return false; /* its flow was opened by packet rules and carries the answer */
+    return true;
+}
+
+bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    const pol_tuple *tuple = &packet->tuple;
+
+    if (tuple->proto != PROTO_UDP || !worker->opts.grants || packet->marks & POL_MARK_NO_L4)
+        return false;
+    if (tuple->dst_port == DNS_PORT && packet->side != POL_SIDE_OUTSIDE &&
+        dns_trusts(worker, &tuple->dst))
+        return udp_query(worker, passage, verdict);
+    if (tuple->src_port == DNS_PORT && packet->side != POL_SIDE_INSIDE &&
+        dns_trusts(worker, &tuple->src))
+        return udp_answer(worker, passage, verdict);
+    return false;
+}
+
+void dns_record_query(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    struct query query = {.tuple = packet->tuple};
+
+    if (packet->tuple.proto != PROTO_UDP || packet->tuple.dst_port != DNS_PORT ||
+        !worker->opts.grants || verdict->action != POL_ALLOW || verdict->flags & POL_V_REPLY ||
+        packet->side == POL_SIDE_OUTSIDE || !dns_trusts(worker, &packet->tuple.dst) ||
+        !dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
+        return;
+    vlans_of(packet, query.vlan);
+    query.dns.kind = POL_GRANT_RECORDED;
+    if (queries_find(&worker->queries, &query.tuple, query.vlan, &query.dns) == POL_NONE)
+        open_query(worker, &query, verdict);
+}
+
+/* --- TCP ------------------------------------------------------------------------------------ */
+
+bool dns_tcp_opens(pol_worker *worker, const struct passage *passage)
+{
+    const pol_packet *packet = passage->packet;
+    const pol_policy *policy = worker->policy;
+    uint32_t group;
+
+    if (packet->tuple.proto != PROTO_TCP || packet->tuple.dst_port != DNS_PORT ||
+        !worker->opts.grants || passage->side == POL_SIDE_OUTSIDE ||
+        !dns_trusts(worker, &packet->tuple.dst))
+        return false;
+    if (worker->inside_resolvers && ipset_has(worker->inside_resolvers, &packet->tuple.src))
+        return policy->needs & POL_NEEDS_DNS;
+    classify_source(policy->by_packet, &packet->tuple.src, &worker->walker.path);
+    group = classify_group(policy->by_packet, &worker->walker.path, 0);
+    while (group != POL_NONE && !policy->groups[group].has_query_rules)
+        group = classify_group(policy->by_packet, &worker->walker.path, group + 1);
+    return group != POL_NONE;
+}
+
+void dns_tcp_forget(pol_worker *worker, struct flow *flow)
+{
+    if (!flow->is_dns)
+        return;
+    stream_drop(&worker->dns_streams, flow->stream);
+    stream_drop(&worker->dns_streams, flow->reply_stream);
+    flow->stream = flow->reply_stream = POL_NONE;
+}
+
+static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE, .flow = flow->id};
+    struct query query = {.vlan = {flow->key.vlan[0], flow->key.vlan[1]}};
+
+    flow_tuple(flow, &query.tuple);
+    verdict.side = flow->side;
+    if (!dns_read_query(worker, &query.tuple.src, message, &query.dns)) {
+        verdict.reason = POL_WHY_MALFORMED;
+        dns_count(worker, &verdict);
+        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        return;
+    }
+    if (dns_judge(worker, &query.tuple.src, &query.dns, &verdict) == DNS_NOT_JUDGED)
+        verdict.reason = POL_WHY_DNS_NO_RULE;
+    dns_count(worker, &verdict);
+    if (verdict.action == POL_ALLOW) {
+        open_query(worker, &query, &verdict);
+        return;
+    }
+    refuse_query(worker, &query, &verdict);
+    flow->group = verdict.group;
+    flow->rule = verdict.rule;
+    flow->group_key = verdict.group_key;
+    deny_flow(worker, index, (enum pol_reason)verdict.reason, false);
+}
+
+static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    pol_verdict verdict = {0};
+    uint32_t query = POL_NONE;
+    pol_tuple asked;
+
+    flow_tuple(flow, &asked);
+    if (dns_message_read(message, &worker->message) == POL_OK)
+        query = question_of(worker, &asked, flow->key.vlan);
+    if (!waits(worker, query)) {
+        counter_add(&worker->counters, COUNT_DNS_UNSOLICITED, 1);
+        deny_flow(worker, index, POL_WHY_DNS_UNSOLICITED, false);
+        return;
+    }
+    if (!take_answer(worker, query, &verdict))
+        deny_flow(worker, index, POL_WHY_DNS_NO_ROOM, false);
+}
+
+/* Handles every whole message at the front of a stream; what is left stays. */
+static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_index, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    struct stream *stream = &worker->dns_streams.streams[stream_index];
+
+    while (flow->state == FLOW_ALLOWED) {
+        pol_bytes message;
+        size_t used;
+        int rc = dns_frame_read((pol_bytes){stream->data, stream->have}, &message, &used);
+
+        if (rc == POL_E_TRUNCATED)
+            return;
+        if (rc < 0) {
+            deny_flow(worker, index, POL_WHY_MALFORMED, false);
+            return;
+        }
+        if (reply)
+            tcp_answer(worker, index, message);
+        else
+            tcp_query(worker, index, message);
+        if (flow->state == FLOW_ALLOWED)
+            stream_consume(stream, (uint32_t)used);
+    }
+}
+
+void dns_tcp_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    uint32_t *slot = reply ? &flow->reply_stream : &flow->stream;
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+    struct stream *stream;
+
+    if (packet->tcp_flags & POL_TCP_SYN)
+        flow->dns_next[reply] = seq;
+    if (packet->payload.len == 0)
+        return;
+    if (*slot == POL_NONE)
+        *slot = stream_take(&worker->dns_streams, flow->dns_next[reply]);
+    if (*slot == POL_NONE) {
+        deny_flow(worker, index, POL_WHY_PENDING_FULL, false);
+        return;
+    }
+    stream = &worker->dns_streams.streams[*slot];
+    if (stream_add(stream, seq, packet->payload) != STREAM_OK) {
+        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        return;
+    }
+    take_messages(worker, index, *slot, reply);
+    if (flow->state != FLOW_ALLOWED || stream->have || stream->piece_count)
+        return;
+    flow->dns_next[reply] = stream->base;
+    stream_drop(&worker->dns_streams, *slot);
+    *slot = POL_NONE;
+}

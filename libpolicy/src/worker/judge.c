@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "net/proto.h"
+
+/* --- facts ---------------------------------------------------------------------------------- */
+
+static void key_of_tuple(const pol_tuple *tuple, uint8_t icmp_type, uint8_t icmp_code,
+                         struct classify_key *key)
+{
+    bool icmp = tuple->proto == PROTO_ICMP || tuple->proto == PROTO_ICMPV6;
+
+    *key = (struct classify_key){
+        .dst = tuple->dst,
+        .proto = tuple->proto,
+        .has_ports = proto_has_ports(tuple->proto),
+        .is_icmp = icmp,
+    };
+    if (icmp) {
+        key->icmp_type = icmp_type;
+        key->icmp_code = icmp_code;
+    } else {
+        key->src_port = tuple->src_port;
+        key->dst_port = tuple->dst_port;
+    }
+}
+
+static void facts_of_flow(const pol_worker *worker, uint32_t index, struct walk_facts *facts)
+{
+    const struct flow *flow = &worker->flows.flows[index];
+    pol_tuple tuple;
+
+    flow_tuple(flow, &tuple);
+    facts->src = tuple.src;
+    key_of_tuple(&tuple, flow->icmp_type, flow->icmp_code, &facts->key);
+    facts->tls = flow->key.proto == PROTO_TCP ? flow->tls : TLS_NOT;
+    facts->sni = (pol_str){worker->flows.names[index], flow->name_len};
+    facts->held_counts = true;
+    facts->forwarded = flow->state != FLOW_INTERCEPT;
+}
+
+static pol_tuple swapped_tuple(const pol_tuple *tuple)
+{
+    return (pol_tuple){
+        .src = tuple->dst,
+        .dst = tuple->src,
+        .src_port = tuple->dst_port,
+        .dst_port = tuple->src_port,
+        .proto = tuple->proto,
+    };
+}
+
+/* --- time ----------------------------------------------------------------------------------- */
+
+static pol_mono idle_time(const pol_worker *worker, const struct flow *flow)
+{
+    const pol_idle *idle = &worker->opts.idle;
+
+    if (flow->state == FLOW_DENIED)
+        return idle->denied;
+    switch (flow->key.proto) {
+    case PROTO_TCP:
+        if (flow->phase == TCP_OPENING)
+            return idle->tcp_opening;
+        return flow->phase == TCP_CLOSING ? idle->tcp_closing : idle->tcp_established;
+    case PROTO_UDP:
+    case PROTO_UDPLITE:
+        return flow->both_ways ? idle->udp_two_way : idle->udp_one_way;
+    case PROTO_ICMP:
+    case PROTO_ICMPV6:
+        return idle->icmp;
+    default:
+        return idle->other;
+    }
+}
+
+pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow)
+{
+    pol_mono idle = flow->alive + idle_time(worker, flow);
+
+    return flow->tls_deadline < idle ? flow->tls_deadline : idle;
+}
+
+/* --- the entry ------------------------------------------------------------------------------ */
+
+static void count_pending(pol_worker *worker, struct flow *flow)
+{
+    bool pending = flow->state == FLOW_PENDING;
+
+    if (pending == flow->counted_pending)
+        return;
+    flow->counted_pending = pending;
+    if (pending) {
+        counter_add(&worker->counters, COUNT_PENDING_TLS_FLOWS, 1);
+        counter_add(&worker->counters, COUNT_TLS_PENDING, 1);
+    } else {
+        counter_sub(&worker->counters, COUNT_PENDING_TLS_FLOWS, 1);
+    }
+}
+
+static void set_slot(pol_worker *worker, struct flow *flow, uint8_t slot)
+{
+    counter_sub(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
+    flow->slot = slot;
+    counter_add(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
+}
+
+static void release_grant(pol_worker *worker, struct flow *flow)
+{
+    if (flow->grant != POL_NONE)
+        grants_unpin(worker->opts.grants, flow->grant);
+    flow->grant = POL_NONE;
+}
+
+/* The new pin is taken before the old one is released, so that a held grant stays held. */
+static void take_grant(pol_worker *worker, struct flow *flow, const struct walk_outcome *out)
+{
+    uint32_t grant = POL_NONE;
+
+    if (out->grant != POL_NONE && grants_pin(worker->opts.grants, out->grant, out->grant_version))
+        grant = out->grant;
+    release_grant(worker, flow);
+    flow->grant = grant;
+    if (grant != POL_NONE) {
+        grants_touch(worker->opts.grants, grant, worker->now, flow->both_ways);
+        flow->touched = worker->now;
+    }
+}
+
+uint32_t make_flow(pol_worker *worker, const struct passage *passage, bool swapped)
+{
+    struct flow *flow;
+    uint32_t index;
+
+    if (worker->flows.capacity == 0)
+        return POL_NONE;
+    flow_clock(&worker->flows, worker->now);
+    if (worker->flows.free == POL_NONE && worker->flows.half_oldest != POL_NONE) {
+        counter_add(&worker->counters, COUNT_FLOW_EVICTIONS, 1);
+        end_flow(worker, worker->flows.half_oldest, POL_END_EVICTED);
+    }
+    index = flow_insert(&worker->flows, &passage->key, passage->hash);
+    if (index == POL_NONE)
+        return POL_NONE;
+    flow = &worker->flows.flows[index];
+    flow->opener = swapped ? !passage->end : passage->end;
+    flow->side = passage->side;
+    if (swapped && passage->side != POL_SIDE_UNKNOWN)
+        flow->side = passage->side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    flow->verdict_flags = passage->inferred ? POL_V_SIDE_INFERRED : 0;
+    flow->first = flow->last = flow->alive = worker->now;
+    flow->icmp_type = passage->packet->icmp_type;
+    flow->icmp_code = passage->packet->icmp_code;
+    flow->slot = GROUP_SLOT_DEFAULT;
+    counter_set(&worker->counters, COUNT_ACTIVE_FLOWS, worker->flows.count);
+    counter_add(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
+    return index;
+}
+
+void end_flow(pol_worker *worker, uint32_t index, enum pol_end end)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool tls = end == POL_END_POLICY && flow->end_cause == POL_END_NONE;
+
+    report_flow(worker, index, POL_EV_FLOW_END, end);
+    counter_add(&worker->counters, tls ? (size_t)COUNT_FLOW_CLOSES_TLS : counter_flow_closes(end),
+                1);
+    counter_sub(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
+    if (flow->counted_pending)
+        counter_sub(&worker->counters, COUNT_PENDING_TLS_FLOWS, 1);
+    release_grant(worker, flow);
+    tls_forget(worker, flow);
+    dns_tcp_forget(worker, flow);
+    flow_remove(&worker->flows, index);
+    counter_set(&worker->counters, COUNT_ACTIVE_FLOWS, worker->flows.count);
+}
+
+/* --- verdicts ------------------------------------------------------------------------------- */
+
+static uint8_t denial(const pol_worker *worker, uint8_t side)
+{
+    return worker->opts.reject_inside && side == POL_SIDE_INSIDE ? POL_REJECT : POL_DENY;
+}
+
+void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
+                  pol_verdict *verdict)
+{
+    static const uint8_t actions[] = {
+        [FLOW_ALLOWED] = POL_ALLOW,
+        [FLOW_PENDING] = POL_PENDING,
+        [FLOW_INTERCEPT] = POL_INTERCEPT,
+    };
+    uint8_t side = flow->side;
+
+    if (reply && side != POL_SIDE_UNKNOWN)
+        side = side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    *verdict = (pol_verdict){
+        .action = flow->state == FLOW_DENIED ? denial(worker, side) : actions[flow->state],
+        .raw_action = flow->raw_action,
+        .side = side,
+        .reason = flow->reason,
+        .flags = flow->verdict_flags | (reply ? POL_V_REPLY : 0),
+        .group = flow->group,
+        .rule = flow->rule,
+        .group_key = flow->group_key,
+        .generation = flow->generation,
+        .flow = flow->id,
+    };
+}
+
+static void verdict_of(const pol_worker *worker, const struct walk_outcome *out, uint8_t side,
+                       pol_verdict *verdict)
+{
+    const struct pp_step *step =
+        out->step == POL_NONE ? NULL : &worker->policy->steps[out->step];
+
+    verdict->action = out->action == POL_DENY ? denial(worker, side) : out->action;
+    verdict->raw_action = out->raw_action;
+    verdict->reason = out->reason;
+    verdict->generation = worker->generation;
+    verdict->group = step ? step->group : POL_NONE;
+    verdict->rule = step ? step->rule : POL_NONE;
+    verdict->group_key = pol_policy_group_key(worker->policy, verdict->group);
+    if (out->audit)
+        verdict->flags |= POL_V_AUDIT;
+    if (out->watched)
+        verdict->flags |= POL_V_WATCHED;
+    if (step && step->pattern != POL_NONE && step->action == POL_ALLOW)
+        verdict->flags |= POL_V_NAMED;
+}
+
+/* An audit-mode rule that would have denied, besides the one that decided. */
+static void report_shadow(pol_worker *worker, const struct passage *passage, uint32_t flow,
+                          uint32_t step, const pol_verdict *decided)
+{
+    const struct pp_step *shadow = &worker->policy->steps[step];
+    pol_verdict verdict = *decided;
+
+    verdict.raw_action = POL_DENY;
+    verdict.reason = POL_WHY_RULE;
+    verdict.flags |= POL_V_AUDIT;
+    verdict.group = shadow->group;
+    verdict.rule = shadow->rule;
+    verdict.group_key = pol_policy_group_key(worker->policy, shadow->group);
+    report_deny(worker, passage, flow, &verdict);
+}
+
+static void report_findings(pol_worker *worker, const struct passage *passage, uint32_t flow,
+                            const struct walk_outcome *out, const pol_verdict *verdict)
+{
+    if (out->audit || out->action == POL_DENY)
+        report_deny(worker, passage, flow, verdict);
+    else if (out->shadow != POL_NONE)
+        report_shadow(worker, passage, flow, out->shadow, verdict);
+}
+
+/* --- judging -------------------------------------------------------------------------------- */
+
+static void walk(pol_worker *worker, const struct walk_facts *facts, uint32_t from,
+                 struct walk_outcome *out)
+{
+    struct memo *memo = &worker->walker.memo;
+    uint64_t misses = memo->misses, exceptions = memo->exceptions;
+
+    worker->walker.now = worker->now;
+    walk_packet(&worker->walker, facts, from, out);
+    counter_add(&worker->counters, COUNT_CLASSIFIER_LOOKUPS, 1);
+    counter_add(&worker->counters, COUNT_MEMO_MISSES, memo->misses - misses);
+    counter_add(&worker->counters, COUNT_REGEX_EXCEPTIONS, memo->exceptions - exceptions);
+}
+
+/* How closely the client's first octets are to be read, now that the flow has been judged. */
+static uint8_t watch_for(const pol_worker *worker, const struct flow *flow, bool watched)
+{
+    if (flow->key.proto != PROTO_TCP || flow->is_dns || flow->tls != TLS_UNKNOWN)
+        return WATCH_NONE;
+    if (flow->state == FLOW_PENDING)
+        return WATCH_PENDING;
+    if (flow->state != FLOW_ALLOWED)
+        return WATCH_NONE;
+    if (worker->opts.sni_check == POL_SNI_ENFORCE && flow->verdict_flags & POL_V_NAMED)
+        return WATCH_CHECK;
+    return watched ? WATCH_RULE : WATCH_RECORD;
+}
+
+/* Writes what a walk has found into the flow. */
+static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_outcome *out,
+                        const pol_verdict *verdict)
+{
+    static const uint8_t states[] = {
+        [POL_DENY] = FLOW_DENIED,
+        [POL_ALLOW] = FLOW_ALLOWED,
+        [POL_PENDING] = FLOW_PENDING,
+        [POL_INTERCEPT] = FLOW_INTERCEPT,
+    };
+    const uint32_t judged = POL_V_AUDIT | POL_V_WATCHED | POL_V_NAMED;
+    struct flow *flow = &worker->flows.flows[index];
+
+    flow->state = states[out->action];
+    flow->raw_action = out->raw_action;
+    flow->reason = out->reason;
+    flow->group = verdict->group;
+    flow->rule = verdict->rule;
+    flow->group_key = verdict->group_key;
+    flow->generation = worker->generation;
+    flow->resume = out->resume;
+    flow->verdict_flags = (flow->verdict_flags & ~judged) | (verdict->flags & judged);
+    flow->watch = watch_for(worker, flow, out->watched);
+    if (flow->watch == WATCH_NONE)
+        tls_forget(worker, flow);
+    if (flow->state != FLOW_PENDING && flow->watch != WATCH_CHECK)
+        flow->tls_deadline = POL_NEVER;
+    take_grant(worker, flow, out);
+    set_slot(worker, flow, (uint8_t)slot_of(&worker->slots, verdict->group_key));
+    count_pending(worker, flow);
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+static void count_midstream(pol_worker *worker, const struct passage *passage, bool allowed)
+{
+    counter_add(&worker->counters, counter_midstream((enum pol_side)passage->side, allowed), 1);
+}
+
+static bool is_midstream(const pol_packet *packet)
+{
+    return packet->tuple.proto == PROTO_TCP &&
+           (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) != POL_TCP_SYN;
+}
+
+/* A deny because nothing is known of a port-53 conversation says so. */
+static void explain_dns(const pol_worker *worker, const pol_tuple *tuple, struct walk_outcome *out)
+{
+    bool by_default = out->reason == POL_WHY_GROUP_DEFAULT || out->reason == POL_WHY_POLICY_DEFAULT;
+
+    if (out->raw_action == POL_DENY && by_default && tuple->dst_port == 53 &&
+        (tuple->proto == PROTO_UDP || tuple->proto == PROTO_TCP) && worker->opts.grants &&
+        !dns_trusts(worker, &tuple->dst))
+        out->reason = POL_WHY_DNS_UNTRUSTED_RESOLVER;
+}
+
+static void open_flow(pol_worker *worker, struct passage *passage, bool swapped,
+                      const struct walk_outcome *out, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    uint32_t index = make_flow(worker, passage, swapped);
+    struct flow *flow;
+
+    if (index == POL_NONE && worker->flows.capacity) {
+        counter_add(&worker->counters, COUNT_FLOW_CAP_REJECTIONS, 1);
+        verdict->action = denial(worker, passage->side);
+        verdict->raw_action = POL_DENY;
+        verdict->reason = POL_WHY_FLOWS_FULL;
+        report_deny(worker, passage, POL_NONE, verdict);
+        return;
+    }
+    if (index == POL_NONE)
+        return;
+    passage->flow = index;
+    flow = &worker->flows.flows[index];
+    flow->midstream = is_midstream(packet);
+    if (packet->tuple.proto == PROTO_TCP && !flow->midstream) {
+        flow->isn = packet->tcp_seq;
+        flow->has_isn = 1;
+    }
+    settle_flow(worker, index, out, verdict);
+    counter_add(&worker->counters,
+                counter_flow_opens(counter_proto(packet->tuple.proto), flow->slot), 1);
+    flow->packets[swapped] = 1;
+    flow->bytes[swapped] = packet->ip_len;
+    report_flow(worker, index, POL_EV_FLOW_OPEN, POL_END_NONE);
+    report_findings(worker, passage, index, out, verdict);
+    if (packet->payload.len)
+        tls_segment(worker, index, packet, swapped);
+    flow_verdict(worker, flow, swapped, verdict);
+    verdict->flags |= POL_V_OPENED;
+}
+
+static void open_dns_flow(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    struct walk_outcome out = {
+        .action = POL_ALLOW,
+        .raw_action = POL_ALLOW,
+        .reason = POL_WHY_DNS_QUERY,
+        .step = POL_NONE,
+        .resume = POL_NONE,
+        .shadow = POL_NONE,
+        .grant = POL_NONE,
+    };
+
+    verdict_of(worker, &out, passage->side, verdict);
+    open_flow(worker, passage, false, &out, verdict);
+    if (passage->flow == POL_NONE)
+        return;
+    worker->flows.flows[passage->flow].is_dns = 1;
+    worker->flows.flows[passage->flow].watch = WATCH_NONE;
+}
+
+void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    pol_tuple tuple = swapped ? swapped_tuple(&packet->tuple) : packet->tuple;
+    bool reset = packet->tuple.proto == PROTO_TCP && packet->tcp_flags & POL_TCP_RST;
+    bool midstream = is_midstream(packet) || swapped;
+    struct walk_facts facts = {.src = tuple.src};
+    struct walk_outcome out;
+
+    if (!swapped && !midstream && dns_tcp_opens(worker, passage)) {
+        open_dns_flow(worker, passage, verdict);
+        return;
+    }
+    key_of_tuple(&tuple, packet->icmp_type, packet->icmp_code, &facts.key);
+    /* A reset begins nothing, so nothing will ever be known about its TLS. */
+    facts.tls = tuple.proto == PROTO_TCP && !reset ? TLS_UNKNOWN : TLS_NOT;
+    facts.forwarded = midstream && tuple.proto == PROTO_TCP;
+    walk(worker, &facts, 0, &out);
+    explain_dns(worker, &tuple, &out);
+    verdict_of(worker, &out, passage->side, verdict);
+    if (midstream)
+        count_midstream(worker, passage, out.action != POL_DENY);
+    if (out.action == POL_DENY || reset)
+        report_findings(worker, passage, POL_NONE, &out, verdict);
+    else
+        open_flow(worker, passage, swapped, &out, verdict);
+}
+
+static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    flow->end_cause = (uint8_t)cause;
+    flow->alive = worker->now;
+    flow_half_open(&worker->flows, index, false);
+    tls_forget(worker, flow);
+    dns_tcp_forget(worker, flow);
+    flow->watch = WATCH_NONE;
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+void judge_again(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
+    struct walk_facts facts = {0};
+    struct walk_outcome out;
+    bool was_denied = flow->state == FLOW_DENIED;
+
+    counter_add(&worker->counters, COUNT_REJUDGED, 1);
+    flow->generation = worker->generation;
+    if (flow->is_dns && !was_denied)
+        return; /* its messages are judged one by one */
+    facts_of_flow(worker, index, &facts);
+    walk(worker, &facts, 0, &out);
+    verdict_of(worker, &out, flow->side, &verdict);
+    settle_flow(worker, index, &out, &verdict);
+    flow_verdict(worker, flow, false, &verdict);
+    if (flow->state == FLOW_PENDING && flow->tls == TLS_HELLO)
+        flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    if (flow->state == FLOW_DENIED)
+        to_denied(worker, index, POL_END_POLICY);
+    report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
+    report_findings(worker, NULL, index, &out, &verdict);
+}
+
+void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    pol_verdict verdict;
+
+    flow->reason = (uint16_t)reason;
+    flow->raw_action = POL_DENY;
+    flow->tls_deadline = POL_NEVER;
+    flow->resume = POL_NONE;
+    if (audit) {
+        /* Audit never drops: what would have ended the flow is reported, and the flow goes on. */
+        flow->state = FLOW_ALLOWED;
+        flow->verdict_flags |= POL_V_AUDIT;
+        flow->watch = WATCH_NONE;
+        tls_forget(worker, flow);
+    } else {
+        flow->state = FLOW_DENIED;
+        release_grant(worker, flow);
+        to_denied(worker, index, POL_END_NONE);
+    }
+    count_pending(worker, flow);
+    flow_verdict(worker, flow, false, &verdict);
+    report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
+    report_deny(worker, NULL, index, &verdict);
+}
+
+/* The step a pending flow waits at is in audit mode. */
+static bool waits_in_audit(const pol_worker *worker, const struct flow *flow)
+{
+    return flow->resume != POL_NONE && flow->generation == worker->generation && worker->policy &&
+           worker->policy->steps[flow->resume].mode == POL_MODE_AUDIT;
+}
+
+void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    uint8_t watch = flow->state == FLOW_PENDING ? WATCH_PENDING : flow->watch;
+
+    flow->tls_deadline = POL_NEVER;
+    tls_forget(worker, flow);
+    if (watch == WATCH_PENDING || watch == WATCH_CHECK) {
+        counter_add(&worker->counters, COUNT_TLS_DENY, 1);
+        if (reason == POL_WHY_PENDING_FULL)
+            counter_add(&worker->counters, COUNT_PENDING_CAP_REJECTIONS, 1);
+        flow->tls = flow->tls == TLS_HELLO ? TLS_HELLO : TLS_NOT;
+        deny_flow(worker, index, reason, waits_in_audit(worker, flow));
+        return;
+    }
+    flow->tls = TLS_NOT;
+    flow->watch = WATCH_NONE;
+}
+
+/* sni_check on a flow that a rule with a hostname has allowed. */
+static void check_sni(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    struct walk_facts facts = {0};
+    pol_verdict verdict;
+
+    if (worker->opts.sni_check == POL_SNI_OFF || flow->state != FLOW_ALLOWED ||
+        !(flow->verdict_flags & POL_V_NAMED) || flow->tls != TLS_HELLO)
+        return;
+    facts_of_flow(worker, index, &facts);
+    worker->walker.hits_group = POL_NONE;
+    if (walk_sni_granted(&worker->walker, &facts, flow->group))
+        return;
+    flow->verdict_flags |= POL_V_SNI_MISMATCH;
+    if (worker->opts.sni_check == POL_SNI_ENFORCE) {
+        uint32_t step = worker->policy->rule_steps[flow->rule];
+
+        deny_flow(worker, index, POL_WHY_SNI_MISMATCH,
+                  worker->policy->steps[step].mode == POL_MODE_AUDIT);
+        return;
+    }
+    flow_verdict(worker, flow, false, &verdict);
+    verdict.raw_action = POL_DENY;
+    verdict.reason = POL_WHY_SNI_MISMATCH;
+    verdict.flags |= POL_V_AUDIT;
+    report_deny(worker, NULL, index, &verdict);
+}
+
+static void count_tls(pol_worker *worker, const struct flow *flow)
+{
+    if (flow->state == FLOW_PENDING)
+        return;
+    if (flow->state != FLOW_DENIED)
+        counter_add(&worker->counters, COUNT_TLS_ALLOW, 1);
+    else
+        counter_add(&worker->counters,
+                    flow->tls == TLS_NOT ? COUNT_TLS_DENY_AFTER_DATA : COUNT_TLS_DENY, 1);
+}
+
+void judge_facts(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool was_pending = flow->state == FLOW_PENDING;
+    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
+    struct walk_facts facts = {0};
+    struct walk_outcome out;
+
+    flow->watch = WATCH_NONE;
+    tls_forget(worker, flow);
+    if (flow->state != FLOW_PENDING)
+        flow->tls_deadline = POL_NEVER;
+    if (flow->resume != POL_NONE && worker->policy &&
+        (was_pending || flow->verdict_flags & POL_V_WATCHED)) {
+        facts_of_flow(worker, index, &facts);
+        walk(worker, &facts, flow->resume, &out);
+        verdict_of(worker, &out, flow->side, &verdict);
+        settle_flow(worker, index, &out, &verdict);
+        flow_verdict(worker, flow, false, &verdict);
+        if (flow->state == FLOW_DENIED)
+            to_denied(worker, index, POL_END_NONE);
+        if (was_pending)
+            count_tls(worker, flow);
+        report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
+        report_findings(worker, NULL, index, &out, &verdict);
+    } else if (flow->tls == TLS_HELLO) {
+        report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
+    }
+    check_sni(worker, index);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "net/proto.h"
+
+static pol_event *place(pol_worker *worker)
+{
+    pol_event *event = events_place(&worker->events);
+
+    if (!event)
+        counter_add(&worker->counters, COUNT_EVENTS_DROPPED, 1);
+    return event;
+}
+
+/* The newest name known for the destination, in the group or without one. */
+static void put_fqdn(pol_worker *worker, uint64_t group_key, pol_event *event)
+{
+    const struct grants_hit *best = NULL;
+    const pol_grants *grants = worker->opts.grants;
+    uint64_t keys[2] = {group_key, 0};
+
+    for (int k = 0; grants && k < 2 && !best; k++) {
+        size_t count =
+            grants_lookup(grants, keys[k], &event->tuple.dst, worker->now, worker->walker.hits);
+
+        for (size_t i = 0; i < count; i++) {
+            const struct grants_hit *hit = &worker->walker.hits[i];
+
+            if (hit->state != POL_GRANT_GONE && (!best || hit->used > best->used))
+                best = hit;
+        }
+    }
+    worker->walker.hits_group = POL_NONE; /* the scratch now holds something else */
+    if (best && !grants_name(grants, best->name, best->name_hash, event->fqdn, &event->fqdn_len))
+        event->fqdn[event->fqdn_len = 0] = '\0';
+}
+
+static void put_flow(pol_worker *worker, uint32_t index, pol_event *event)
+{
+    const struct flow *flow = &worker->flows.flows[index];
+
+    flow_tuple(flow, &event->tuple);
+    event->icmp_type = flow->icmp_type;
+    event->icmp_code = flow->icmp_code;
+    event->vlan = flow->key.vlan[0];
+    event->first = flow->first;
+    event->last = flow->last;
+    event->packets_out = flow->packets[0];
+    event->packets_in = flow->packets[1];
+    event->bytes_out = flow->bytes[0];
+    event->bytes_in = flow->bytes[1];
+    event->name_len = flow->name_len;
+    memcpy(event->name, worker->flows.names[index], (size_t)flow->name_len + 1);
+}
+
+void report_flow(pol_worker *worker, uint32_t index, enum pol_event_kind kind, enum pol_end end)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    pol_event *event = place(worker);
+
+    flow->reported = worker->now;
+    if (!event)
+        return;
+    event->kind = (uint8_t)kind;
+    event->end = (uint8_t)end;
+    event->at = worker->now;
+    put_flow(worker, index, event);
+    flow_verdict(worker, flow, false, &event->verdict);
+    if (flow->state == FLOW_DENIED)
+        event->verdict.reason = flow->reason; /* why, not that it was denied before */
+    put_fqdn(worker, flow->group_key, event);
+}
+
+void report_deny(pol_worker *worker, const struct passage *passage, uint32_t index,
+                 const pol_verdict *verdict)
+{
+    pol_event *event = place(worker);
+    const pol_packet *packet = passage ? passage->packet : NULL;
+
+    if (!event)
+        return;
+    event->kind = POL_EV_DENY;
+    event->at = worker->now;
+    if (index != POL_NONE) {
+        put_flow(worker, index, event);
+    } else {
+        event->tuple = packet->tuple;
+        event->icmp_type = packet->icmp_type;
+        event->icmp_code = packet->icmp_code;
+        event->vlan = packet->vlan_count ? packet->vlan[0] : 0;
+        event->first = event->last = worker->now;
+        event->packets_out = 1;
+        event->bytes_out = packet->ip_len;
+    }
+    event->verdict = *verdict;
+    put_fqdn(worker, verdict->group_key, event);
+}
+
+void report_dns(pol_worker *worker, const struct query *query, const pol_verdict *verdict,
+                const struct dns_answer *answer, uint8_t rcode, unsigned learned)
+{
+    pol_event *event = place(worker);
+    size_t count = answer ? answer->count : 0;
+
+    if (!event)
+        return;
+    event->kind = POL_EV_DNS;
+    event->at = worker->now;
+    event->first = query->first;
+    event->last = worker->now;
+    event->tuple = query->tuple;
+    event->vlan = query->vlan[0];
+    event->verdict = *verdict;
+    event->qtype = query->dns.qtype;
+    event->qclass = query->dns.qclass;
+    event->rcode = rcode;
+    event->answer_count = (uint8_t)(count < UINT8_MAX ? count : UINT8_MAX);
+    event->learned = (uint16_t)(learned < UINT16_MAX ? learned : UINT16_MAX);
+    for (size_t i = 0; i < count && i < POL_EVENT_ADDRESSES; i++)
+        event->answers[i] = worker->addresses[i].addr;
+    event->name_len = query->dns.name_len;
+    memcpy(event->name, query->dns.name, (size_t)query->dns.name_len + 1);
+}
+
+void count_packet(pol_worker *worker, const pol_packet *packet, const pol_verdict *verdict)
+{
+    struct counters *counters = &worker->counters;
+    enum counter_direction direction = counter_direction((enum pol_side)verdict->side);
+    enum counter_decision decision = counter_decision((enum pol_action)verdict->action);
+    enum counter_proto proto = counter_proto(packet->tuple.proto);
+    unsigned slot = slot_of(&worker->slots, verdict->group_key);
+
+    if (decision == COUNTER_DENY)
+        counter_add(counters, counter_denies((enum pol_reason)verdict->reason), 1);
+    if (packet->kind != POL_PKT_IP) {
+        counter_add(counters, decision == COUNTER_DENY ? COUNT_NOT_IP_DROP : COUNT_NOT_IP_PASS, 1);
+        return;
+    }
+    counter_add(counters, counter_packets(direction, proto, decision, slot), 1);
+    counter_add(counters, counter_bytes(direction, proto, decision, slot), packet->ip_len);
+    if (proto == COUNTER_ICMP)
+        counter_add(counters, counter_icmp(direction, decision, slot), 1);
+    if (packet->hop_limit == 0)
+        counter_add(counters, COUNT_TTL_EXCEEDED, 1);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's first octets of a TCP flow. Most ClientHellos are whole in the first segment and are
+ * read where they are; only one that is cut takes a collector. Everything is forwarded while it is
+ * collected, except the segment that completes the hello: it is judged first.
+ */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#include "wire/tls_hello.h"
+
+void tls_forget(pol_worker *worker, struct flow *flow)
+{
+    if (flow->is_dns)
+        return; /* its streams are of the other pool */
+    stream_drop(&worker->hellos, flow->stream);
+    flow->stream = POL_NONE;
+}
+
+static void begin_deadline(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->tls_deadline != POL_NEVER ||
+        (flow->watch != WATCH_PENDING && flow->watch != WATCH_CHECK))
+        return;
+    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+static void keep_name(pol_worker *worker, uint32_t index, const struct tls_hello *hello)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    flow->tls = TLS_HELLO;
+    flow->name_len = hello->sni_len;
+    memcpy(worker->flows.names[index], hello->sni, (size_t)hello->sni_len + 1);
+    if (hello->sni_len)
+        flow->verdict_flags |= POL_V_SNI_SEEN;
+}
+
+static void learn(pol_worker *worker, uint32_t index, enum tls_hello_verdict verdict,
+                  const struct tls_hello *hello)
+{
+    switch (verdict) {
+    case TLS_HELLO_COMPLETE:
+        keep_name(worker, index, hello);
+        judge_facts(worker, index);
+        break;
+    case TLS_HELLO_NOT_TLS:
+        worker->flows.flows[index].tls = TLS_NOT;
+        judge_facts(worker, index);
+        break;
+    case TLS_HELLO_MALFORMED:
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        break;
+    case TLS_HELLO_MORE:
+        break;
+    }
+}
+
+/* Puts the segment in order and reads what is contiguous by now. */
+static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t seq,
+                    pol_bytes payload)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    struct stream *stream;
+    struct tls_hello hello;
+    enum tls_hello_verdict verdict;
+
+    if (flow->stream == POL_NONE)
+        flow->stream = stream_take(&worker->hellos, base);
+    if (flow->stream == POL_NONE) {
+        judge_incomplete(worker, index, POL_WHY_PENDING_FULL);
+        return;
+    }
+    stream = &worker->hellos.streams[flow->stream];
+    if (stream_add(stream, seq, payload) != STREAM_OK) {
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        return;
+    }
+    if (stream->have == 0)
+        return;
+    verdict = tls_hello_read((pol_bytes){stream->data, stream->have}, &hello);
+    if (verdict == TLS_HELLO_MORE && stream->have == stream->capacity)
+        verdict = TLS_HELLO_MALFORMED;
+    learn(worker, index, verdict, &hello);
+}
+
+static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *packet)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+    uint32_t base = flow->has_isn ? flow->isn + 1 : seq;
+    enum tls_hello_verdict verdict = TLS_HELLO_MORE;
+    struct tls_hello hello;
+
+    if ((int32_t)(seq + (uint32_t)packet->payload.len - base) <= 0)
+        return; /* a keep-alive: an octet before the window (RFC 9293 3.8.4) */
+    begin_deadline(worker, index);
+    if (flow->stream == POL_NONE && seq == base)
+        verdict = tls_hello_read(packet->payload, &hello);
+    if (verdict == TLS_HELLO_MORE)
+        collect(worker, index, base, seq, packet->payload);
+    else
+        learn(worker, index, verdict, &hello);
+}
+
+void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->watch == WATCH_NONE || packet->payload.len == 0 || flow->tls != TLS_UNKNOWN)
+        return;
+    if (!reply) {
+        client_octets(worker, index, packet);
+        return;
+    }
+    /* A server that speaks first does not speak TLS. */
+    flow->tls = TLS_NOT;
+    judge_facts(worker, index);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include "base/abi.h"
+#include "base/ctx.h"
+#include "base/mem.h"
+#include "net/ipset.h"
+
+enum {
+    CAPACITY_MAX = 1 << 24
+};
+
+static const pol_worker_options defaults = {
+    .size = sizeof(pol_worker_options),
+    .flow_capacity = 32768,
+    .event_capacity = 4096,
+    .memo_capacity = 8192,
+    .pending_capacity = 2048,
+    .query_capacity = 4096,
+    .stream_capacity = 64,
+    .fragment_capacity = 1024,
+    .idle =
+        {
+            .tcp_opening = 30 * POL_SECONDS,
+            .tcp_established = 7440 * POL_SECONDS,
+            .tcp_closing = 120 * POL_SECONDS,
+            .udp_one_way = 30 * POL_SECONDS,
+            .udp_two_way = 300 * POL_SECONDS,
+            .icmp = 60 * POL_SECONDS,
+            .other = 600 * POL_SECONDS,
+            .denied = 60 * POL_SECONDS,
+        },
+    .midstream_window = 120 * POL_SECONDS,
+    .query_timeout = 5 * POL_SECONDS,
+    .tls_timeout = 10 * POL_SECONDS,
+    .midstream = POL_MIDSTREAM_JUDGE,
+    .sni_check = POL_SNI_LOG,
+};
+
+void pol_worker_options_init(pol_worker_options *opts, size_t size)
+{
+    abi_defaults(opts, size, &defaults, sizeof(defaults));
+}
+
+static bool capacities_fit(const pol_worker_options *opts)
+{
+    return opts->flow_capacity <= CAPACITY_MAX && opts->event_capacity <= CAPACITY_MAX &&
+           opts->memo_capacity <= CAPACITY_MAX && opts->pending_capacity <= CAPACITY_MAX &&
+           opts->query_capacity <= CAPACITY_MAX && opts->stream_capacity <= CAPACITY_MAX &&
+           opts->fragment_capacity <= CAPACITY_MAX && opts->event_capacity > 0 &&
+           opts->memo_capacity > 0;
+}
+
+static int addresses_set(struct arena *arena, const pol_addr *addrs, size_t count,
+                         struct ipset **ret_set)
+{
+    pol_prefix *prefixes;
+
+    if (count == 0)
+        return POL_OK;
+    prefixes = arena_array(arena, count, sizeof(*prefixes));
+    if (!prefixes)
+        return POL_E_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        prefixes[i] = (pol_prefix){addrs[i], addrs[i].family == 4 ? 32 : 128};
+    return ipset_build(arena, prefixes, count, ret_set);
+}
+
+static int build_sets(pol_worker *worker, const pol_worker_options *opts)
+{
+    int rc = POL_OK;
+
+    if (opts->inside_count)
+        rc = ipset_build(&worker->arena, opts->inside, opts->inside_count, &worker->inside);
+    if (rc == POL_OK)
+        rc = addresses_set(&worker->arena, opts->trusted_resolvers, opts->trusted_resolver_count,
+                           &worker->trusted);
+    if (rc == POL_OK)
+        rc = addresses_set(&worker->arena, opts->inside_resolvers, opts->inside_resolver_count,
+                           &worker->inside_resolvers);
+    return rc;
+}
+
+static int build_tables(pol_worker *worker, const pol_worker_options *opts)
+{
+    const pol_mem *mem = &worker->ctx->mem;
+    const uint64_t *seed = worker->ctx->hash_seed;
+    int rc;
+
+    rc = flow_table_init(&worker->flows, mem, opts->flow_capacity, seed);
+    if (rc == POL_OK)
+        rc = stream_pool_init(&worker->hellos, mem, opts->pending_capacity, HELLO_BYTES);
+    if (rc == POL_OK)
+        rc = stream_pool_init(&worker->dns_streams, mem, 2 * opts->stream_capacity,
+                              DNS_STREAM_BYTES);
+    if (rc == POL_OK)
+        rc = queries_init(&worker->queries, mem, opts->query_capacity, seed);
+    if (rc == POL_OK)
+        rc = fragments_init(&worker->fragments, mem, opts->fragment_capacity, seed);
+    if (rc == POL_OK)
+        rc = events_init(&worker->events, mem, opts->event_capacity);
+    if (rc == POL_OK)
+        rc = memo_init(&worker->walker.memo, mem, opts->memo_capacity);
+    if (rc == POL_OK)
+        rc = regex_scratch_new(worker->ctx, &worker->walker.scratch);
+    return rc;
+}
+
+int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **ret_worker)
+{
+    pol_worker_options opts = defaults;
+    pol_worker *worker = NULL;
+    int rc;
+
+    rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
+    if (rc < 0)
+        return rc;
+    if (!capacities_fit(&opts))
+        return POL_E_INVALID;
+
+    rc = POL_E_NOMEM;
+    worker = mem_zalloc(&ctx->mem, sizeof(*worker));
+    if (!worker)
+        goto out;
+    worker->ctx = pol_ctx_ref(ctx);
+    worker->opts = opts;
+    worker->started = POL_NEVER;
+    worker->walker.grants = opts.grants;
+    arena_init(&worker->arena, &ctx->mem);
+    rc = build_sets(worker, &opts);
+    if (rc == POL_OK)
+        rc = build_tables(worker, &opts);
+    if (rc < 0)
+        goto out;
+    counter_set(&worker->counters, COUNT_FLOW_CAPACITY, opts.flow_capacity);
+    *ret_worker = worker;
+    worker = NULL;
+
+out:
+    pol_worker_free(worker);
+    return rc;
+}
+
+static void release_pins(pol_worker *worker)
+{
+    for (uint32_t i = 0; worker->opts.grants && worker->flows.heads && i <= worker->flows.mask;
+         i++) {
+        for (uint32_t f = worker->flows.heads[i]; f != POL_NONE; f = worker->flows.flows[f].next) {
+            if (worker->flows.flows[f].grant != POL_NONE)
+                grants_unpin(worker->opts.grants, worker->flows.flows[f].grant);
+        }
+    }
+}
+
+void pol_worker_free(pol_worker *worker)
+{
+    const pol_mem *mem;
+    pol_ctx *ctx;
+
+    if (!worker)
+        return;
+    ctx = worker->ctx;
+    mem = &ctx->mem;
+    release_pins(worker);
+    flow_table_fini(&worker->flows, mem);
+    stream_pool_fini(&worker->hellos, mem);
+    stream_pool_fini(&worker->dns_streams, mem);
+    queries_fini(&worker->queries, mem);
+    fragments_fini(&worker->fragments, mem);
+    events_fini(&worker->events, mem);
+    memo_fini(&worker->walker.memo, mem);
+    regex_scratch_free(worker->walker.scratch);
+    arena_fini(&worker->arena);
+    pol_policy_unref(worker->policy);
+    mem_free(mem, worker, sizeof(*worker));
+    pol_ctx_unref(ctx);
+}
+
+int pol_worker_use(pol_worker *worker, pol_policy *policy, uint64_t generation)
+{
+    int rc;
+
+    if (generation <= worker->generation)
+        return POL_E_INVALID;
+    if (policy) {
+        rc = memo_reset(&worker->walker.memo, &worker->ctx->mem, patterns_count(policy->patterns));
+        if (rc < 0)
+            return rc;
+        pol_policy_ref(policy);
+    }
+    pol_policy_unref(worker->policy);
+    worker->policy = policy;
+    worker->walker.policy = policy;
+    worker->generation = generation;
+    slots_assign(&worker->slots, policy);
+    counter_set(&worker->counters, COUNT_POLICY_GENERATION, generation);
+    return POL_OK;
+}
+
+pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_generation)
+{
+    *ret_generation = worker->generation;
+    return worker->policy;
+}
+
+pol_mono pol_worker_deadline(const pol_worker *worker)
+{
+    pol_mono flows = flow_next_due(&worker->flows), query = POL_NEVER;
+
+    if (worker->queries.oldest != POL_NONE)
+        query = worker->queries.entries[worker->queries.oldest].asked + worker->opts.query_timeout;
+    return flows < query ? flows : query;
+}
+
+static enum pol_end end_of(const struct flow *flow)
+{
+    if (flow->state == FLOW_DENIED)
+        return POL_END_POLICY;
+    if (flow->phase == TCP_CLOSING)
+        return flow->fins == 3 ? POL_END_FIN : POL_END_RST;
+    return POL_END_IDLE;
+}
+
+/* A flow came up on the wheel: it is over, its TLS deadline has passed, or it goes back. */
+static void look_at(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->tls_deadline <= worker->now)
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+    if (flow_deadline(worker, flow) <= worker->now)
+        end_flow(worker, index, end_of(flow));
+    else
+        flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
+{
+    size_t done = 0;
+
+    if (now > worker->now)
+        worker->now = now;
+    worker->walker.now = worker->now;
+    done += dns_expire(worker, budget, false);
+    done += fragments_expire(&worker->fragments, worker->now, budget - done);
+    while (done < budget) {
+        uint32_t index = flow_due(&worker->flows, worker->now);
+
+        if (index == POL_NONE)
+            break;
+        look_at(worker, index);
+        done++;
+    }
+    return done;
+}
+
+size_t pol_worker_flush(pol_worker *worker, pol_mono now)
+{
+    if (now > worker->now)
+        worker->now = now;
+    dns_expire(worker, SIZE_MAX, true);
+    for (uint32_t i = 0; worker->flows.count && i <= worker->flows.mask; i++) {
+        while (worker->flows.heads[i] != POL_NONE && !events_full(&worker->events)) {
+            uint32_t index = worker->flows.heads[i];
+            enum pol_end end = end_of(&worker->flows.flows[index]);
+
+            end_flow(worker, index, end == POL_END_IDLE ? POL_END_FLUSHED : end);
+        }
+    }
+    return worker->flows.count + worker->queries.count;
+}
+
+size_t pol_worker_drain(pol_worker *worker, pol_event *ret_events, size_t capacity)
+{
+    return events_drain(&worker->events, ret_events, capacity);
+}
+
+uint32_t pol_worker_flow_count(const pol_worker *worker)
+{
+    return worker->flows.count;
+}
+
+size_t pol_worker_memory(const pol_worker *worker)
+{
+    return sizeof(*worker) + worker->arena.bytes + flow_table_memory(&worker->flows) +
+           (size_t)worker->hellos.count * (HELLO_BYTES + sizeof(struct stream)) +
+           (size_t)worker->dns_streams.count * (DNS_STREAM_BYTES + sizeof(struct stream)) +
+           worker->queries.capacity * sizeof(struct query) +
+           worker->fragments.capacity * sizeof(struct fragment) +
+           worker->events.capacity * sizeof(pol_event) +
+           (size_t)worker->walker.memo.sets * 4 * sizeof(struct memo_entry);
+}
+
+const struct counters *worker_counters(const pol_worker *worker)
+{
+    return &worker->counters;
+}
+
+const struct group_slots *worker_slots(const pol_worker *worker)
+{
+    return &worker->slots;
+}

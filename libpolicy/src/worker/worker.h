@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+/*
+ * The inside of pol_worker, shared by the files of this room:
+ *
+ *   worker.c    making, using a policy, time, draining
+ *   decide.c    packet -> verdict, from the top
+ *   judge.c     facts of a flow -> verdict and state of the flow; re-judgement
+ *   tlswatch.c  the client's first octets of a TCP flow -> TLS facts
+ *   dnsjudge.c  a name asked for -> verdict and grantees (wire and proxy)
+ *   dnswire.c   DNS over UDP and TCP on the wire -> queries, lessons
+ *   report.c    what happened -> event ring and counters
+ */
+
+#include <libpolicy/dns.h>
+#include <libpolicy/worker.h>
+
+#include "base/arena.h"
+#include "flow/stream.h"
+#include "flow/table.h"
+#include "flow/tcp.h"
+#include "match/walk.h"
+#include "observe/counters.h"
+#include "policy/program.h"
+#include "wire/dns.h"
+#include "worker/events.h"
+#include "worker/fragments.h"
+#include "worker/queries.h"
+
+enum {
+    ANSWER_ADDRESSES = 512, /* learned from one answer at most */
+    HELLO_BYTES = 16384,    /* collected of a ClientHello */
+    DNS_STREAM_BYTES = 2 + 65535
+};
+
+struct ipset;
+
+struct pol_worker {
+    pol_ctx *ctx;
+    pol_worker_options opts;
+    struct arena arena; /* of the sets below */
+    struct ipset *inside, *trusted, *inside_resolvers; /* NULL: empty */
+
+    pol_policy *policy; /* may be NULL */
+    uint64_t generation;
+    pol_mono now;       /* the latest moment seen */
+    pol_mono started;   /* first packet; POL_NEVER before */
+
+    struct walker walker;
+    struct flow_table flows;
+    struct stream_pool hellos, dns_streams;
+    struct queries queries;
+    struct fragments fragments;
+    struct events events;
+    struct counters counters;
+    struct group_slots slots;
+
+    struct dns_message message; /* scratch of one DNS message */
+    struct dns_address addresses[ANSWER_ADDRESSES];
+    pol_addr lesson_addrs[ANSWER_ADDRESSES];
+    uint32_t lesson_ttls[ANSWER_ADDRESSES];
+};
+
+/* A packet on its way, with what has been worked out about it. */
+struct passage {
+    const pol_packet *packet;
+    struct flow_key key;
+    uint64_t hash;
+    uint8_t end;      /* which end of the key sent it */
+    uint8_t side;     /* enum pol_side, after inference */
+    bool inferred;
+    uint32_t flow;    /* its entry, or POL_NONE */
+};
+
+/* --- report.c --- */
+
+void report_flow(pol_worker *worker, uint32_t flow, enum pol_event_kind kind, enum pol_end end);
+/* A denial, real or softened, of a packet that has no flow; or of a flow (flow != POL_NONE). */
+void report_deny(pol_worker *worker, const struct passage *passage, uint32_t flow,
+                 const pol_verdict *verdict);
+void report_dns(pol_worker *worker, const struct query *query, const pol_verdict *verdict,
+                const struct dns_answer *answer, uint8_t rcode, unsigned learned);
+/* Adds the packet and its verdict to the counters. */
+void count_packet(pol_worker *worker, const pol_packet *packet, const pol_verdict *verdict);
+
+/* --- judge.c --- */
+
+/* Judges a packet without a flow as opening one; with `swapped`, as the reply of the flow it would
+ * belong to. Opens the flow when it may pass. */
+void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_verdict *verdict);
+/* Judges a flow again on the facts kept with it, from step 0. */
+void judge_again(pol_worker *worker, uint32_t flow);
+/* TLS facts have arrived (or a deadline has passed): decides what waits for them. */
+void judge_facts(pol_worker *worker, uint32_t flow);
+/* No usable ClientHello: too long, too late, malformed, or no room to collect it. */
+void judge_incomplete(pol_worker *worker, uint32_t flow, enum pol_reason reason);
+/* Turns the entry into a denied one. */
+void deny_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
+/* Ends a flow and removes its entry. */
+void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
+/* The verdict on one more packet of a flow. */
+void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
+                  pol_verdict *verdict);
+/* When the flow will have been idle for too long, or its TLS deadline, whichever is first. */
+pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow);
+/* An entry for the key; evicts half-open flows when the table is full. */
+uint32_t make_flow(pol_worker *worker, const struct passage *passage, bool swapped);
+
+/* --- tlswatch.c --- */
+
+/* Looks at the payload of one segment of a watched flow. */
+void tls_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
+void tls_forget(pol_worker *worker, struct flow *flow);
+
+/* --- dnsjudge.c --- */
+
+enum dns_judgement {
+    DNS_NOT_JUDGED, /* no group asked has hostname rules: the packet rules decide */
+    DNS_JUDGED
+};
+
+/* Judges a name for a client. Fills in the verdict, and kind and grantees of `query`. */
+enum dns_judgement dns_judge(pol_worker *worker, const pol_addr *client, pol_dns_query *query,
+                             pol_verdict *verdict);
+/* Reads a query message; false when it is none that can be judged. */
+bool dns_read_query(pol_worker *worker, const pol_addr *client, pol_bytes message,
+                    pol_dns_query *ret_query);
+/* Learns an answer that has been read into worker->message. */
+void dns_teach(pol_worker *worker, const pol_dns_query *query, struct dns_answer *ret_answer,
+               struct grants_learned *ret_learned);
+void dns_count(pol_worker *worker, const pol_verdict *verdict);
+
+/* --- dnswire.c --- */
+
+/* DNS over UDP with a trusted resolver. True: the verdict is there. False: an ordinary packet. */
+bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
+/* A UDP query of a trusted resolver that packet rules let through: its names are recorded. */
+void dns_record_query(pol_worker *worker, const struct passage *passage,
+                      const pol_verdict *verdict);
+/* May a TCP flow to port 53 open because DNS policy will judge its messages? */
+bool dns_tcp_opens(pol_worker *worker, const struct passage *passage);
+void dns_tcp_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
+void dns_tcp_forget(pol_worker *worker, struct flow *flow);
+bool dns_trusts(const pol_worker *worker, const pol_addr *resolver);
+/* Closes queries that have waited too long; with `everything`, all of them. */
+size_t dns_expire(pol_worker *worker, size_t budget, bool everything);
+
+#endif
