@@ -18,7 +18,7 @@ static void add_options(struct text *out, const struct args_option *options)
         snprintf(left, sizeof(left), "%c%c%c --%s%s%s", options->letter ? '-' : ' ',
                  options->letter ? options->letter : ' ', options->letter ? ',' : ' ',
                  options->name, options->value ? " " : "", options->value ? options->value : "");
-        text_addf(out, "  %-28s %s\n", left, options->help);
+        text_addf(out, "  %-33s %s\n", left, options->help);
     }
 }
 
@@ -27,6 +27,7 @@ void verb_help(const struct verb *verb, struct text *out)
     text_addf(out, "Usage: policyctl %s %s\n\n%s\n\nOptions:\n", verb->name, verb->synopsis,
               verb->about);
     add_options(out, verb->options);
+    text_addf(out, "  %-33s %s\n", "-h, --help", "this text");
 }
 
 static int print_text(FILE *file, struct text *text, int code)

@@ -93,6 +93,8 @@ static void add_flow_extras(struct text *out, const struct record *record)
     }
     if (record->vlan)
         add_number(out, "vlan", record->vlan);
+    if (record->verdict.flags & POL_V_SNI_MISMATCH)
+        text_add(out, ",\"sni_mismatch\":true");
 }
 
 static void flow_json(struct text *out, const struct record *record, const pol_policy *policy)
