@@ -1344,7 +1344,7 @@ static void judge(const struct build *b, const struct task *task, struct cut *cu
 {
     int32_t change[(1 << ROOT_BITS) + 1] = {0};
     size_t stride = task->count / SAMPLE_MAX + 1, sampled = 0, total = 0, here = 0;
-    double squares = 0;
+    double scanned = 0;
 
     for (size_t i = 0; i < task->count; i += stride, sampled++) {
         struct span span = clip(flat_span(task_flat(b, task, i), cut->dim), &task->box, cut->dim);
@@ -1355,9 +1355,9 @@ static void judge(const struct build *b, const struct task *task, struct cut *cu
     for (unsigned i = 0; i <= cut->last; i++) {
         here += (size_t)(int64_t)change[i];
         total += here;
-        squares += (double)here * (double)here;
+        scanned += (double)here * (double)(here < LEAF_FLATS ? LEAF_FLATS : here);
     }
-    cut->cost = squares / (double)total * (double)stride;
+    cut->cost = scanned / (double)total * (double)stride;
     cut->copies = (total - sampled) * stride;
 }
 
@@ -1412,21 +1412,21 @@ static void block_set(struct block *block, unsigned lane, const struct flat *fla
 
 static const struct flat no_flat = {.dst_low = INT32_MAX, .dst_high = -1, .tag = NO_TAG};
 
-static int tree_leaf(struct build *b, const struct task *task, struct node *ret_node)
+/* A leaf of these flats, ascending. */
+static int tree_leaf(struct build *b, const uint32_t *ids, size_t count, struct node *ret_node)
 {
-    size_t count = (task->count + LANES - 1) / LANES, first = b->blocks.count;
-    struct block *blocks = vec_add(b, &b->blocks, count);
+    const struct flat *flats = b->flats.at;
+    size_t lanes = (count + LANES - 1) / LANES * LANES, first = b->blocks.count;
+    struct block *blocks = vec_add(b, &b->blocks, lanes / LANES);
 
     if (!blocks)
         return POL_E_NOMEM;
-    for (size_t i = 0; i < count * LANES; i++) {
-        block_set(&blocks[i / LANES], i % LANES,
-                  i < task->count ? task_flat(b, task, i) : &no_flat);
-    }
+    for (size_t i = 0; i < lanes; i++)
+        block_set(&blocks[i / LANES], i % LANES, i < count ? &flats[ids[i]] : &no_flat);
     *ret_node = (struct node){
         .child = (uint32_t)first,
-        .base = (int32_t)count,
-        .first = count ? task_flat(b, task, 0)->tag : NO_TAG,
+        .base = (int32_t)(lanes / LANES),
+        .first = count ? flats[ids[0]].tag : NO_TAG,
         .kind = NODE_LEAF,
     };
     return POL_OK;
@@ -1510,40 +1510,97 @@ static bool same_flats(const struct build *b, const struct task *x, const struct
            memcmp(ids_at(b, x->first), ids_at(b, y->first), x->count * sizeof(uint32_t)) == 0;
 }
 
-/*
- * Neighbours with the same flats share one subtree. It was built for the box of the first, but a
- * key from beyond falls into the outermost parts of its cuts, and every flat both have reaches
- * there.
- */
-static int tree_cut(struct build *b, const struct task *task, const struct cut *cut,
-                    struct node *ret_node)
+/* Neighbouring children that share a leaf. */
+struct run {
+    uint32_t ids[LEAF_FLATS]; /* all of their flats, ascending */
+    size_t count;
+    size_t first, end; /* their places in nodes */
+};
+
+static bool run_join(const struct build *b, struct run *run, const struct task *task)
 {
-    struct node node = {.base = cut->base,
-                        .first = NO_TAG,
-                        .last = cut->last,
-                        .shift = cut->shift,
-                        .kind = cut->dim},
-                child = node;
-    size_t mark = b->ids.count, starts, total;
+    const uint32_t *ids = ids_at(b, task->first);
+    struct run joined = {.first = run->first, .end = run->end + 1};
+    size_t i = 0, j = 0;
+
+    while (i < run->count || j < task->count) {
+        uint32_t x = i < run->count ? run->ids[i] : UINT32_MAX;
+        uint32_t y = j < task->count ? ids[j] : UINT32_MAX;
+
+        if (joined.count == LEAF_FLATS)
+            return false;
+        joined.ids[joined.count++] = x < y ? x : y;
+        i += x <= y;
+        j += y <= x;
+    }
+    *run = joined;
+    return true;
+}
+
+static int run_end(struct build *b, struct run *run)
+{
+    struct node leaf, *nodes = b->nodes.at;
+
+    if (run->first == run->end)
+        return POL_OK;
+    if (tree_leaf(b, run->ids, run->count, &leaf) < 0)
+        return POL_E_NOMEM;
+    for (size_t i = run->first; i < run->end; i++)
+        nodes[i] = leaf;
+    *run = (struct run){.first = run->end, .end = run->end};
+    return POL_OK;
+}
+
+/*
+ * Children at nodes[at], at + 1, ... Small ones are gathered into leaves of full size. Neighbours
+ * with the same flats share one subtree: it was built for the box of the first, but a key from
+ * beyond falls into the outermost parts of its cuts, and every flat both have reaches there.
+ */
+static int cut_children(struct build *b, const struct task *task, const struct cut *cut, size_t at)
+{
+    struct run run = {.first = at, .end = at};
     struct task previous = {.count = SIZE_MAX};
+    size_t starts, total;
 
     if (deal(b, task, cut, &starts, &total) < 0)
         return POL_E_NOMEM;
-    node.child = (uint32_t)b->nodes.count;
-    if (!vec_add(b, &b->nodes, (size_t)cut->last + 1))
-        return POL_E_NOMEM;
-
-    for (unsigned i = 0; i <= cut->last; i++) {
+    for (unsigned i = 0; i <= cut->last; i++, at++) {
         struct task next = child_task(b, task, cut, starts, total, i);
+        struct node child;
 
-        if (!same_flats(b, &previous, &next) && tree_node(b, &next, &child) < 0)
+        if (run_join(b, &run, &next))
+            continue;
+        if (run_end(b, &run) < 0)
             return POL_E_NOMEM;
-        ((struct node *)b->nodes.at)[node.child + i] = child;
-        node.first = child.first < node.first ? child.first : node.first;
+        if (run_join(b, &run, &next))
+            continue;
+        if (same_flats(b, &previous, &next))
+            child = ((struct node *)b->nodes.at)[at - 1];
+        else if (tree_node(b, &next, &child) < 0)
+            return POL_E_NOMEM;
+        ((struct node *)b->nodes.at)[at] = child;
+        run.first = run.end = at + 1;
         previous = next;
     }
+    return run_end(b, &run);
+}
+
+static int tree_cut(struct build *b, const struct task *task, const struct cut *cut,
+                    struct node *ret_node)
+{
+    size_t mark = b->ids.count, at = b->nodes.count;
+
+    if (!vec_add(b, &b->nodes, (size_t)cut->last + 1) || cut_children(b, task, cut, at) < 0)
+        return POL_E_NOMEM;
     b->ids.count = mark;
-    *ret_node = node;
+    *ret_node = (struct node){
+        .child = (uint32_t)at,
+        .base = cut->base,
+        .first = task_flat(b, task, 0)->tag,
+        .last = cut->last,
+        .shift = cut->shift,
+        .kind = cut->dim,
+    };
     return POL_OK;
 }
 
@@ -1610,7 +1667,7 @@ static int fork_task(struct build *b, const struct task *task, unsigned dim, str
 static int tree_fork(struct build *b, const struct task *task, unsigned dim, struct span edges,
                      struct node *ret_node)
 {
-    struct node node = {.first = NO_TAG, .kind = NODE_FORK}, child;
+    struct node node = {.first = task_flat(b, task, 0)->tag, .kind = NODE_FORK}, child;
     size_t mark = b->ids.count;
 
     node.child = (uint32_t)b->nodes.count;
@@ -1622,7 +1679,6 @@ static int tree_fork(struct build *b, const struct task *task, unsigned dim, str
         if (fork_task(b, task, dim, edges, i, &next) < 0 || tree_node(b, &next, &child) < 0)
             return POL_E_NOMEM;
         ((struct node *)b->nodes.at)[node.child + i] = child;
-        node.first = child.first < node.first ? child.first : node.first;
         b->ids.count = mark;
     }
     *ret_node = node;
@@ -1636,12 +1692,12 @@ static int tree_node(struct build *b, const struct task *task, struct node *ret_
     unsigned dim = 0;
 
     if (task->count <= LEAF_FLATS || task->depth == DEPTH_MAX)
-        return tree_leaf(b, task, ret_node);
+        return tree_leaf(b, ids_at(b, task->first), task->count, ret_node);
     if (choose_cut(b, task, &cut))
         return tree_cut(b, task, &cut, ret_node);
     if (choose_fork(b, task, &dim, &edges))
         return tree_fork(b, task, dim, edges, ret_node);
-    return tree_leaf(b, task, ret_node);
+    return tree_leaf(b, ids_at(b, task->first), task->count, ret_node);
 }
 
 static int tree_build(struct build *b, struct node *ret_root)

@@ -388,13 +388,18 @@ static void open_dns_flow(pol_worker *worker, struct passage *passage, pol_verdi
         .shadow = POL_NONE,
         .grant = POL_NONE,
     };
+    struct flow *flow;
 
     verdict_of(worker, &out, passage->side, verdict);
     open_flow(worker, passage, false, &out, verdict);
     if (passage->flow == POL_NONE)
         return;
-    worker->flows.flows[passage->flow].is_dns = 1;
-    worker->flows.flows[passage->flow].watch = WATCH_NONE;
+    flow = &worker->flows.flows[passage->flow];
+    flow->is_dns = 1;
+    flow->watch = WATCH_NONE;
+    dns_tcp_segment(worker, passage->flow, passage->packet, false);
+    flow_verdict(worker, flow, false, verdict);
+    verdict->flags |= POL_V_OPENED;
 }
 
 void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_verdict *verdict)
