@@ -7,6 +7,7 @@
  *
  *   worker.c    making, using a policy, time, draining
  *   decide.c    packet -> verdict, from the top
+ *   walk.c      facts -> the first step of the policy that matches and holds
  *   judge.c     facts of a flow -> verdict and state of the flow; re-judgement
  *   tlswatch.c  the client's first octets of a TCP flow -> TLS facts
  *   dnsjudge.c  a name asked for -> verdict and grantees (wire and proxy)
@@ -21,7 +22,7 @@
 #include "flow/stream.h"
 #include "flow/table.h"
 #include "flow/tcp.h"
-#include "match/walk.h"
+#include "worker/walk.h"
 #include "observe/counters.h"
 #include "policy/program.h"
 #include "wire/dns.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MATCH_WALK_H
-#define MATCH_WALK_H
+#ifndef WORKER_WALK_H
+#define WORKER_WALK_H
 
 /*
  * The ordered search: from the facts of a flow to the first step of the policy that matches and

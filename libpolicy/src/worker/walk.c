@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "match/walk.h"
+#include "worker/walk.h"
 
 #include <stdlib.h>
 
