@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/tls_hello.h"
 
+#include <libpolicy/tls.h>
+
 #define HANDSHAKE_CLIENT_HELLO 1
 #define HANDSHAKE_HEADER       4
 #define RANDOM_LEN             32
@@ -212,4 +214,22 @@ bool tls_hello_offers(const struct tls_hello *hello, pol_str protocol)
             return true;
     }
     return false;
+}
+
+int pol_tls_server_name(pol_bytes stream, char name[256], size_t *ret_len)
+{
+    struct tls_hello hello;
+
+    switch (tls_hello_read(stream, &hello)) {
+    case TLS_HELLO_COMPLETE:
+        memcpy(name, hello.sni, (size_t)hello.sni_len + 1);
+        *ret_len = hello.sni_len;
+        return POL_OK;
+    case TLS_HELLO_MORE:
+        return POL_E_TRUNCATED;
+    case TLS_HELLO_NOT_TLS:
+        return POL_E_NOTFOUND;
+    default:
+        return POL_E_FORMAT;
+    }
 }

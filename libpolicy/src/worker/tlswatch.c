@@ -6,8 +6,6 @@
  */
 #include "worker/worker.h"
 
-#include <libpolicy/tls.h>
-
 #include <string.h>
 
 #include "wire/tls_hello.h"
@@ -122,22 +120,4 @@ void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, b
     /* A server that speaks first does not speak TLS. */
     flow->tls = TLS_NOT;
     judge_facts(worker, index);
-}
-
-int pol_tls_server_name(pol_bytes stream, char name[256], size_t *ret_len)
-{
-    struct tls_hello hello;
-
-    switch (tls_hello_read(stream, &hello)) {
-    case TLS_HELLO_COMPLETE:
-        memcpy(name, hello.sni, (size_t)hello.sni_len + 1);
-        *ret_len = hello.sni_len;
-        return POL_OK;
-    case TLS_HELLO_MORE:
-        return POL_E_TRUNCATED;
-    case TLS_HELLO_NOT_TLS:
-        return POL_E_NOTFOUND;
-    default:
-        return POL_E_FORMAT;
-    }
 }
