@@ -59,8 +59,7 @@ static int compile_hostnames(pol_tap *tap, size_t *reterr_index)
 
     if (tap->filter.hostname_count == 0)
         return POL_OK;
-    tap->hostnames =
-        arena_array(&tap->arena, tap->filter.hostname_count, sizeof(tap->hostnames[0]));
+    tap->hostnames = arena_array(&tap->arena, tap->filter.hostname_count, sizeof(struct regex *));
     if (!tap->hostnames)
         return POL_E_NOMEM;
     for (size_t i = 0; i < tap->filter.hostname_count; i++) {

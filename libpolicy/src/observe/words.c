@@ -9,7 +9,7 @@
 const char *pol_reason_word(unsigned reason)
 {
     static const char *const words[] = {
-#define XX(name, word, text) [POL_WHY_##name] = word,
+#define XX(name, word, text) [POL_WHY_##name] = (word),
         POL_REASON_MAP(XX)
 #undef XX
     };
@@ -20,7 +20,7 @@ const char *pol_reason_word(unsigned reason)
 const char *pol_reason_text(unsigned reason)
 {
     static const char *const texts[] = {
-#define XX(name, word, text) [POL_WHY_##name] = text,
+#define XX(name, word, text) [POL_WHY_##name] = (text),
         POL_REASON_MAP(XX)
 #undef XX
     };
