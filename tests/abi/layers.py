@@ -12,6 +12,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
 
 def read_layers(path):
+    """Returns what rooms and single files may include, the files of each vendor's headers, the system's headers."""
     rooms, vendors, system = {}, {}, set()
     with open(path, encoding="ascii") as file:
         for line in file:
@@ -24,6 +25,9 @@ def read_layers(path):
             elif key.startswith("<"):
                 vendors[key.strip("<>")] = set(values.split())
             else:
+                below = set(values.split()) - rooms.keys()
+                if below and "/" not in key:
+                    sys.exit(f"{path}: {key} looks downwards, to {' '.join(sorted(below))}")
                 rooms[key] = set(values.split())
     return rooms, vendors, system
 
@@ -35,7 +39,7 @@ def judge(room, file, kind, header, layers):
         target = header.split("/")[0]
         if "/" not in header:
             return f'"{header}" is spelled without its room'
-        if target != room and target not in rooms[room]:
+        if target != room and target not in rooms[room] | rooms.get(file, set()):
             return f'"{header}": {room} may not include {target}'
         return None
     if header.startswith("libpolicy/") or header in system:
