@@ -7,6 +7,15 @@
 
 #define FIRST_BUCKETS 1024
 #define ETHERTYPE_ARP 0x0806 /* RFC 826 */
+#define DATAGRAMS     256    /* in pieces, whose other fragments may still come */
+
+/* A datagram whose first fragment is counted in `record`: the others have no ports of their own. */
+struct datagram {
+    pol_addr src, dst;
+    uint32_t id;
+    uint8_t proto;
+    struct record *record;
+};
 
 struct records {
     struct records_options options;
@@ -15,6 +24,8 @@ struct records {
     struct record **buckets; /* flows by worker's id, or by tuple where there is none */
     size_t bucket_count;     /* a power of two */
     struct records_totals totals;
+    struct datagram datagrams[DATAGRAMS]; /* a ring */
+    size_t datagram_count;                /* ever put into it */
     bool failed;
 };
 
@@ -325,20 +336,34 @@ static struct record key_of(const pol_packet *packet, const pol_verdict *verdict
     return key;
 }
 
-static void count_in_record(struct record *record, const pol_packet *packet,
-                            const pol_verdict *verdict, pol_mono now)
+/* An ICMP error about a flow may come from anywhere on the path; where it goes tells the direction.
+ */
+static bool goes_in(const struct record *record, const pol_packet *packet,
+                    const pol_verdict *verdict)
 {
-    if (now > record->last)
-        record->last = now;
+    if (verdict->flags & POL_V_RELATED)
+        return same_addr(&packet->tuple.dst, &record->tuple.src);
+    return verdict->flags & POL_V_REPLY;
+}
 
-    if (verdict->flags & POL_V_REPLY) {
+static void count_direction(struct record *record, const pol_packet *packet, bool in)
+{
+    if (in) {
         record->packets_in++;
         record->bytes_in += packet->ip_len;
     } else {
         record->packets_out++;
         record->bytes_out += packet->ip_len;
     }
+}
 
+static void count_in_record(struct record *record, const pol_packet *packet,
+                            const pol_verdict *verdict, pol_mono now)
+{
+    if (now > record->last)
+        record->last = now;
+
+    count_direction(record, packet, goes_in(record, packet, verdict));
     if (is_denial(verdict->action)) {
         record->packets_dropped++;
         record->bytes_dropped += packet->ip_len;
@@ -348,15 +373,65 @@ static void count_in_record(struct record *record, const pol_packet *packet,
     }
 }
 
+static bool begins_datagram(const pol_packet *packet)
+{
+    return packet->marks & POL_MARK_FRAGMENT && packet->frag_offset == 0;
+}
+
+static bool continues_datagram(const pol_packet *packet)
+{
+    return packet->marks & POL_MARK_FRAGMENT && packet->frag_offset != 0;
+}
+
+static void remember_datagram(struct records *records, const pol_packet *packet,
+                              struct record *record)
+{
+    records->datagrams[records->datagram_count++ % DATAGRAMS] = (struct datagram){
+        .src = packet->tuple.src,
+        .dst = packet->tuple.dst,
+        .id = packet->frag_id,
+        .proto = packet->tuple.proto,
+        .record = record,
+    };
+}
+
+/* The newest one that fits: identifiers come again. */
+static struct record *find_datagram(const struct records *records, const pol_packet *packet)
+{
+    for (size_t age = 1; age <= DATAGRAMS && age <= records->datagram_count; age++) {
+        const struct datagram *datagram =
+            &records->datagrams[(records->datagram_count - age) % DATAGRAMS];
+
+        if (datagram->id == packet->frag_id && datagram->proto == packet->tuple.proto &&
+            same_addr(&datagram->src, &packet->tuple.src) &&
+            same_addr(&datagram->dst, &packet->tuple.dst))
+            return datagram->record;
+    }
+    return NULL;
+}
+
+static struct record *record_of(const struct records *records, const pol_packet *packet,
+                                const struct record *key, pol_mono now)
+{
+    struct record *record = NULL;
+
+    if (key->verdict.flow == 0 && continues_datagram(packet))
+        record = find_datagram(records, packet);
+    if (!record)
+        record = find(records, key);
+
+    if (record && key->verdict.flow == 0 &&
+        now >= record->last + idle_of(&records->options.idle, key->tuple.proto))
+        return NULL;
+    return record;
+}
+
 static void add_packet(struct records *records, const pol_packet *packet,
                        const pol_verdict *verdict, pol_mono now)
 {
     struct record key = key_of(packet, verdict, now);
-    struct record *record = find(records, &key);
+    struct record *record = record_of(records, packet, &key, now);
 
-    if (record && verdict->flow == 0 &&
-        now >= record->last + idle_of(&records->options.idle, key.tuple.proto))
-        record = NULL;
     if (!record)
         record = add_flow(records, &key);
     if (!record)
@@ -367,9 +442,11 @@ static void add_packet(struct records *records, const pol_packet *packet,
         return;
 
     /* No event will end this record, so its newest packet is its end so far. */
-    if (!(verdict->flags & POL_V_REPLY))
+    if (!(verdict->flags & POL_V_REPLY) && !continues_datagram(packet))
         record->verdict = *verdict;
     set_names(records, record, now);
+    if (begins_datagram(packet))
+        remember_datagram(records, packet, record);
 }
 
 static void count_action(struct records_totals *totals, unsigned action)

@@ -90,7 +90,7 @@ static void fill_flow(struct table *table, const struct record *record)
     fill_flow_name(table->cells[COLUMN_NAME], record);
     show_amount(record->packets_out + record->packets_in, packets);
     show_amount(record->bytes_out + record->bytes_in, bytes);
-    snprintf(table->cells[COLUMN_WHAT], CELL_SIZE, "%s packets, %sB", packets, bytes);
+    snprintf(table->cells[COLUMN_WHAT], CELL_SIZE, "%s pkt, %sB", packets, bytes);
 }
 
 static void fill_dns_outcome(char *cell, const struct record_dns *dns)
@@ -103,7 +103,7 @@ static void fill_dns_outcome(char *cell, const struct record_dns *dns)
     else if (dns->rcode)
         snprintf(cell, CELL_SIZE, "%s, %s", query, word_dns_rcode(dns->rcode, rcode));
     else
-        snprintf(cell, CELL_SIZE, "%s, %u addresses, %u learned", query, dns->answer_count,
+        snprintf(cell, CELL_SIZE, "%s, %u addr, %u learned", query, dns->answer_count,
                  dns->learned);
 }
 

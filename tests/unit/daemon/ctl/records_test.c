@@ -226,6 +226,46 @@ Test(records, icmp_types_without_an_entry_are_apart)
     cr_assert_eq(records_at(records, 0)->icmp_type, 8);
 }
 
+static void piece(uint32_t id, uint16_t offset, pol_verdict given)
+{
+    pol_packet sent = packet(CLIENT, offset ? 0 : 40000, SERVER, offset ? 0 : 443);
+
+    sent.marks = POL_MARK_FRAGMENT | (offset ? POL_MARK_NO_L4 : 0);
+    sent.frag_id = id;
+    sent.frag_offset = offset;
+    records_packet(records, &sent, &given, 0);
+}
+
+Test(records, fragments_join_the_record_of_their_first)
+{
+    piece(1, 0, denied());
+    piece(1, 1480, verdict(POL_DENY, POL_WHY_FRAGMENT, 0, 0));
+    cr_assert_eq(only()->packets_out, 2);
+    cr_assert_eq(only()->verdict.reason, POL_WHY_GROUP_DEFAULT);
+}
+
+Test(records, fragment_without_its_first_stands_alone)
+{
+    piece(1, 0, denied());
+    piece(2, 1480, verdict(POL_DENY, POL_WHY_FRAGMENT, 0, 0));
+    records_finish(records);
+    cr_assert_eq(records_count(records), 2);
+    cr_assert_eq(records_at(records, 1)->tuple.dst_port, 0);
+}
+
+Test(records, icmp_error_counts_where_it_goes)
+{
+    pol_packet error = packet(SERVER + 1, 0, CLIENT, 0);
+    pol_verdict given = verdict(POL_ALLOW, POL_WHY_RULE, 9, POL_V_KNOWN | POL_V_RELATED);
+
+    out(verdict(POL_ALLOW, POL_WHY_RULE, 9, POL_V_OPENED), 0);
+    error.tuple.proto = 1;
+    error.icmp_type = 3;
+    records_packet(records, &error, &given, 1);
+    cr_assert_eq(only()->packets_out, 1);
+    cr_assert_eq(only()->packets_in, 1);
+}
+
 Test(records, pending_packets_are_counted_apart)
 {
     out(verdict(POL_PENDING, POL_WHY_NEED_TLS, 9, POL_V_OPENED), 0);
