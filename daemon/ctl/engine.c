@@ -8,7 +8,9 @@
 
 #include "core/secret.h"
 
-#define FLOW_CAPACITY    (1024 * 1024) /* a quiet machine's memory, not an appliance's */
+#define FLOWS_AT_MOST    (1024 * 1024) /* a workstation's memory, not an appliance's */
+#define FLOWS_AT_LEAST   4096
+#define SMALLEST_PACKET  36 /* octets in a capture: its header and an IPv4 header */
 #define GRANT_CAPACITY   (256 * 1024)
 #define PENDING_CAPACITY 4096
 #define EVENT_BATCH      64
@@ -59,12 +61,22 @@ static int make_grants(struct engine *engine)
     return pol_grants_new(engine->ctx, &options, &engine->grants);
 }
 
+/* Every flow needs a packet, so a small capture needs no large table. */
+static uint32_t flow_capacity(uint64_t capture_bytes)
+{
+    uint64_t packets = capture_bytes / SMALLEST_PACKET;
+
+    if (capture_bytes == 0 || packets > FLOWS_AT_MOST)
+        return FLOWS_AT_MOST;
+    return packets < FLOWS_AT_LEAST ? FLOWS_AT_LEAST : (uint32_t)packets;
+}
+
 static int make_worker(struct engine *engine, const struct engine_options *from, pol_idle *ret_idle)
 {
     pol_worker_options options;
 
     pol_worker_options_init(&options, sizeof(options));
-    options.flow_capacity = FLOW_CAPACITY;
+    options.flow_capacity = flow_capacity(from->capture_bytes);
     options.pending_capacity = PENDING_CAPACITY;
     options.sni_check = from->sni_check;
     options.trust_all_resolvers = from->resolver_count == 0;

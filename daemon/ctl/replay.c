@@ -294,6 +294,7 @@ static int replay(struct engine *engine, struct capture *capture, const struct r
 
 static int open_and_replay(pol_ctx *ctx, const struct request *request, pol_policy *policy)
 {
+    struct engine_options engine_options = request->engine;
     char error[CAPTURE_ERROR_TEXT];
     struct capture *capture = NULL;
     struct engine *engine;
@@ -304,7 +305,8 @@ static int open_and_replay(pol_ctx *ctx, const struct request *request, pol_poli
         return EXIT_INVALID;
     }
 
-    engine = engine_new(ctx, policy, &request->engine);
+    engine_options.capture_bytes = capture_size(capture);
+    engine = engine_new(ctx, policy, &engine_options);
     if (engine) {
         code = replay(engine, capture, request, policy);
     } else {
