@@ -132,7 +132,8 @@ enum pol_event_kind {
     POL_EV_FLOW_UPDATE, /* its verdict, rule or server name changed */
     POL_EV_FLOW_ACTIVE, /* packets arrived since the last report (report_interval) */
     POL_EV_FLOW_END,    /* it is over; totals are final */
-    POL_EV_DENY,        /* a packet or flow was denied, or would have been (POL_V_AUDIT) */
+    POL_EV_DENY,        /* a packet or flow was denied, or would have been (POL_V_AUDIT); with
+                           qclass set: a query that an audit rule behind the deciding one denies */
     POL_EV_DNS          /* a query was answered, refused or ran out of time */
 };
 
@@ -166,7 +167,7 @@ typedef struct pol_event {
     pol_mono last;       /* FLOW_*: newest packet */
     uint64_t packets_out, packets_in; /* out: from the opener; in: to the opener */
     uint64_t bytes_out, bytes_in;     /* of IP datagrams */
-    /* DNS only: */
+    /* DNS only, and DENY events about a query: */
     uint16_t qtype, qclass;
     uint8_t rcode;           /* of the answer; 255 when there was none */
     uint8_t answer_count;    /* addresses reached from the question, at most 255 */

@@ -50,6 +50,7 @@ enum {
     LINE = 64,
     INDEX_FAN = LINE / sizeof(uint64_t),
     INDEX_LEVELS = 12, /* 8 * 9^11 values, more than 32 bits count */
+    SCAN = LINE / sizeof(int32_t),
     LANES = 8
 };
 
@@ -65,8 +66,13 @@ enum {
     PRODUCTS_MAX = 256, /* flats of one step */
     FORK_FLATS = 32,
     MERGE_FACTOR = 3, /* flats in merged trees, for each flat of the policy */
-    MERGE_FLOOR = 20000
+    MERGE_FLOOR = 20000,
+    ROOTS_MIN = 8, /* bits of an IPv4 address */
+    ROOTS_MAX = 16
 };
+
+typedef int32_t i32x4 __attribute__((vector_size(16)));
+typedef int16_t i16x8 __attribute__((vector_size(16)));
 
 /* ---- Addresses ---------------------------------------------------------------------------- */
 
@@ -81,28 +87,40 @@ struct index {
     unsigned top;
 };
 
-/* The intervals of one family, given by the last address of each but the last one. */
-struct plane {
+/* The intervals of a family are given by the last address of each but the last one. */
+
+/* IPv4: the upper bits of an address lead to a few neighbours, compared all at once. */
+struct plane4 {
+    int32_t *lasts;  /* minus 2^31, to be compared as signed numbers; SCAN more behind the end */
+    uint32_t *roots; /* by the upper bits: how many lasts lie below all such addresses */
+    unsigned shift;
+};
+
+struct plane6 {
     struct index highs; /* distinct upper halves */
-    uint32_t *first;    /* where the lows of each begin; NULL when all lows are all-ones */
+    uint32_t *first;    /* where the lows of each begin, and one more */
     uint64_t *lows;
     uint32_t high_count;
     uint32_t base; /* number of the first interval */
 };
 
 struct partition {
-    struct plane planes[2]; /* IPv4, IPv6 */
-    uint32_t count;         /* intervals; the last one stands for "no address" */
+    struct plane4 v4;
+    struct plane6 v6;
+    uint32_t count; /* intervals; the last one stands for "no address" */
 };
 
-static uint64_t load64(const uint8_t *p)
+static inline uint32_t load32(const uint8_t *p)
 {
-    return (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 |
-           (uint64_t)p[3] << 32 | (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 |
-           (uint64_t)p[6] << 8 | (uint64_t)p[7];
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
 }
 
-static struct wide wide_of(const pol_addr *addr)
+static inline uint64_t load64(const uint8_t *p)
+{
+    return (uint64_t)load32(p) << 32 | load32(p + 4);
+}
+
+static inline struct wide wide_of(const pol_addr *addr)
 {
     return (struct wide){load64(addr->bytes), load64(addr->bytes + 8)};
 }
@@ -174,29 +192,59 @@ static uint32_t lows_below(const uint64_t *lows, uint32_t count, uint64_t value)
     return low;
 }
 
-static inline uint32_t plane_find(const struct plane *plane, struct wide addr)
+static inline uint32_t plane6_find(const struct plane6 *plane, struct wide addr)
 {
-    uint32_t i = index_below(&plane->highs, addr.hi), first;
+    uint32_t i = index_below(&plane->highs, addr.hi), first = plane->first[i];
 
-    if (!plane->first)
-        return plane->base + i;
-    first = plane->first[i];
     if (i < plane->high_count && plane->highs.levels[0][i] == addr.hi)
         first += lows_below(plane->lows + first, plane->first[i + 1] - first, addr.lo);
     return plane->base + first;
 }
 
+/* How many of the next SCAN values are below this one. */
+static inline uint32_t scan_below(const int32_t *at, int32_t value)
+{
+    const i32x4 x = {value, value, value, value};
+    i32x4 line[4], below;
+
+    memcpy(line, at, sizeof(line));
+    below = ((line[0] < x) + (line[1] < x)) + ((line[2] < x) + (line[3] < x));
+    below += __builtin_shufflevector(below, below, 2, 3, 0, 1);
+    return (uint32_t) - (below[0] + below[1]);
+}
+
+static inline uint32_t plane4_find(const struct plane4 *plane, uint32_t addr)
+{
+    int32_t value = (int32_t)(addr ^ 0x80000000u);
+    const uint32_t *root = &plane->roots[addr >> plane->shift];
+    uint32_t at = root[0], count = root[1] - root[0];
+
+    while (count > SCAN) {
+        uint32_t half = count / 2;
+
+        at += plane->lasts[at + half - 1] < value ? half : 0;
+        count -= half;
+    }
+    return at + scan_below(plane->lasts + at, value);
+}
+
+static uint32_t partition_number(const struct partition *partition, unsigned plane,
+                                 struct wide addr)
+{
+    return plane ? plane6_find(&partition->v6, addr)
+                 : plane4_find(&partition->v4, (uint32_t)(addr.hi >> 32));
+}
+
 static inline uint32_t partition_find(const struct partition *partition, const pol_addr *addr)
 {
-    if (addr->family != 4 && addr->family != 6)
-        return partition->count - 1;
-    return plane_find(&partition->planes[addr->family == 6], wide_of(addr));
+    if (addr->family == 4)
+        return plane4_find(&partition->v4, load32(addr->bytes));
+    if (addr->family == 6)
+        return plane6_find(&partition->v6, wide_of(addr));
+    return partition->count - 1;
 }
 
 /* ---- Nodes, leaves, lists ------------------------------------------------------------------ */
-
-typedef int32_t i32x4 __attribute__((vector_size(16)));
-typedef int16_t i16x8 __attribute__((vector_size(16)));
 
 enum dim {
     DIM_DST,
@@ -339,8 +387,8 @@ static inline int32_t block_tag(const struct block *block, unsigned lane)
     return block->tag[lane / 4][lane % 4];
 }
 
-static int32_t block_find(const struct classifier *c, const struct block *block,
-                          const struct probe *probe)
+static inline int32_t block_find(const struct classifier *c, const struct block *block,
+                                 const struct probe *probe)
 {
     unsigned hits = block_hits(block, probe);
 
@@ -394,8 +442,8 @@ static inline uint32_t cut_child(const struct node *node, int32_t at)
 }
 
 /* The first tag in the tree, or best if there is none below it. */
-static int32_t tree_find(const struct classifier *c, const struct node *node,
-                         const struct probe *probe, int32_t best)
+static inline int32_t tree_find(const struct classifier *c, const struct node *node,
+                                const struct probe *probe, int32_t best)
 {
     const struct node *later[FORKS_MAX];
     unsigned waiting = 0;
@@ -417,8 +465,8 @@ static int32_t tree_find(const struct classifier *c, const struct node *node,
     }
 }
 
-static int32_t part_find(const struct classifier *c, const struct part *part,
-                         const struct probe *probe, int32_t best)
+static inline int32_t part_find(const struct classifier *c, const struct part *part,
+                                const struct probe *probe, int32_t best)
 {
     const int32_t *alls = c->alls + part->all_first;
     uint32_t low = 0, high = part->all_count;
@@ -438,14 +486,14 @@ static int32_t part_find(const struct classifier *c, const struct part *part,
     return tree_find(c, &part->root, probe, best);
 }
 
-static int32_t list_find(const struct classifier *c, const struct list *list,
-                         const struct probe *probe, int32_t best)
+static inline int32_t list_find(const struct classifier *c, const struct list *list,
+                                const struct probe *probe, int32_t best)
 {
-    if (!list->chain_count)
-        return part_find(c, &list->part, probe, best);
+    const struct part *part = list->chain_count ? c->chain + list->chain_first : &list->part;
+    const struct part *end = part + (list->chain_count ? list->chain_count : 1);
 
-    for (uint32_t i = 0; i < list->chain_count; i++) {
-        int32_t found = part_find(c, &c->chain[list->chain_first + i], probe, best);
+    for (; part < end; part++) {
+        int32_t found = part_find(c, part, probe, best);
 
         /* The steps of the next groups come later. */
         if (found < best)
@@ -689,12 +737,46 @@ static void edges_sort(struct vec *edges)
     edges->count = kept;
 }
 
-static int plane_lows(struct arena *arena, const struct wide *edges, size_t count,
-                      struct plane *plane)
+/* Enough roots that a bucket seldom holds more than SCAN lasts, and memory stays in proportion. */
+static unsigned root_bits(size_t count)
+{
+    unsigned bits = ROOTS_MIN;
+
+    while (bits < ROOTS_MAX && (size_t)1 << bits < 8 * count)
+        bits++;
+    return bits;
+}
+
+static int plane4_build(struct arena *arena, const struct wide *edges, size_t count,
+                        struct plane4 *plane)
+{
+    unsigned bits = root_bits(count);
+    size_t at = 0;
+
+    plane->shift = 32 - bits;
+    plane->roots = arena_lines(arena, (((size_t)1 << bits) + 1) * sizeof(*plane->roots));
+    plane->lasts = arena_lines(arena, (count + SCAN) * sizeof(*plane->lasts));
+    if (!plane->roots || !plane->lasts)
+        return POL_E_NOMEM;
+
+    for (size_t i = 0; i < count + SCAN; i++) {
+        plane->lasts[i] =
+            i < count ? (int32_t)((uint32_t)(edges[i].hi >> 32) ^ 0x80000000u) : INT32_MAX;
+    }
+    for (size_t root = 0; root <= (size_t)1 << bits; root++) {
+        while (at < count && edges[at].hi >> 32 < (uint64_t)root << plane->shift)
+            at++;
+        plane->roots[root] = (uint32_t)at;
+    }
+    return POL_OK;
+}
+
+static int plane6_lows(struct arena *arena, const struct wide *edges, size_t count,
+                       struct plane6 *plane)
 {
     uint32_t high = 0;
 
-    plane->first = arena_array(arena, plane->high_count + 1, sizeof(*plane->first));
+    plane->first = arena_array(arena, (size_t)plane->high_count + 1, sizeof(*plane->first));
     plane->lows = arena_array(arena, count, sizeof(*plane->lows));
     if (!plane->first || !plane->lows)
         return POL_E_NOMEM;
@@ -707,42 +789,35 @@ static int plane_lows(struct arena *arena, const struct wide *edges, size_t coun
     return POL_OK;
 }
 
-static int plane_build(struct arena *arena, struct vec *edges, uint32_t base,
-                       struct plane *ret_plane)
+static int plane6_build(struct arena *arena, const struct wide *edges, size_t count,
+                        struct plane6 *plane)
 {
-    const struct wide *at;
-    bool has_lows = false;
-    size_t highs = 0;
     int rc;
 
-    edges_sort(edges);
-    at = edges->at;
-    for (size_t i = 0; i < edges->count; i++) {
-        has_lows |= at[i].lo != UINT64_MAX;
-        highs += i == 0 || at[i].hi != at[i - 1].hi;
-    }
-    *ret_plane = (struct plane){.high_count = (uint32_t)highs, .base = base};
-    rc = index_build(arena, at, edges->count, highs, &ret_plane->highs);
-    if (rc < 0 || !has_lows)
+    plane->high_count = 0;
+    for (size_t i = 0; i < count; i++)
+        plane->high_count += i == 0 || edges[i].hi != edges[i - 1].hi;
+    rc = index_build(arena, edges, count, plane->high_count, &plane->highs);
+    if (rc < 0)
         return rc;
-    return plane_lows(arena, at, edges->count, ret_plane);
+    return plane6_lows(arena, edges, count, plane);
 }
 
 /* Cuts at the edges gathered, which are used up. */
 static int partition_build(struct build *b, struct partition *ret_partition)
 {
-    uint32_t base = 0;
+    struct vec *v4 = &b->edges[0], *v6 = &b->edges[1];
+    int rc;
 
-    for (unsigned i = 0; i < 2; i++) {
-        int rc = plane_build(b->arena, &b->edges[i], base, &ret_partition->planes[i]);
-
-        if (rc < 0)
-            return rc;
-        base += (uint32_t)b->edges[i].count + 1;
-        b->edges[i].count = 0;
-    }
-    ret_partition->count = base + 1;
-    return POL_OK;
+    edges_sort(v4);
+    edges_sort(v6);
+    ret_partition->v6.base = (uint32_t)v4->count + 1;
+    ret_partition->count = (uint32_t)(v4->count + v6->count) + 3;
+    rc = plane4_build(b->arena, v4->at, v4->count, &ret_partition->v4);
+    if (rc == POL_OK)
+        rc = plane6_build(b->arena, v6->at, v6->count, &ret_partition->v6);
+    v4->count = v6->count = 0;
+    return rc;
 }
 
 static int edge_add(struct build *b, unsigned plane, struct wide last)
@@ -900,10 +975,10 @@ static int add_spot(struct build *b, size_t first, size_t end, uint32_t parent)
 /* What lies inside a prefix belongs to it until a longer one, which comes later, takes it. */
 static void take_intervals(struct build *b, const struct source *source, const struct spot *spot)
 {
-    const struct plane *plane = &b->c->src.planes[source->plane];
-    uint32_t last = plane_find(plane, source->last);
+    const struct partition *src = &b->c->src;
+    uint32_t last = partition_number(src, source->plane, source->last);
 
-    for (uint32_t i = plane_find(plane, source->first); i <= last; i++)
+    for (uint32_t i = partition_number(src, source->plane, source->first); i <= last; i++)
         b->c->intervals[i] = *spot;
 }
 
@@ -1560,13 +1635,13 @@ static int cut_children(struct build *b, const struct task *task, const struct c
 {
     struct run run = {.first = at, .end = at};
     struct task previous = {.count = SIZE_MAX};
+    struct node child = {0};
     size_t starts, total;
 
     if (deal(b, task, cut, &starts, &total) < 0)
         return POL_E_NOMEM;
     for (unsigned i = 0; i <= cut->last; i++, at++) {
         struct task next = child_task(b, task, cut, starts, total, i);
-        struct node child;
 
         if (run_join(b, &run, &next))
             continue;
@@ -1574,9 +1649,7 @@ static int cut_children(struct build *b, const struct task *task, const struct c
             return POL_E_NOMEM;
         if (run_join(b, &run, &next))
             continue;
-        if (same_flats(b, &previous, &next))
-            child = ((struct node *)b->nodes.at)[at - 1];
-        else if (tree_node(b, &next, &child) < 0)
+        if (!same_flats(b, &previous, &next) && tree_node(b, &next, &child) < 0)
             return POL_E_NOMEM;
         ((struct node *)b->nodes.at)[at] = child;
         run.first = run.end = at + 1;

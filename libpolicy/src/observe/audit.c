@@ -350,7 +350,7 @@ static enum pol_finding_type type_of(const pol_event *event)
 {
     const pol_verdict *verdict = &event->verdict;
 
-    if (event->kind == POL_EV_DNS)
+    if (event->kind == POL_EV_DNS || event->qclass)
         return POL_FIND_DNS_DENY;
     if (event->tuple.proto == PROTO_ICMP || event->tuple.proto == PROTO_ICMPV6)
         return POL_FIND_ICMP_DENY;

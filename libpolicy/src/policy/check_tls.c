@@ -139,7 +139,7 @@ static int check_pairs(struct check *check, struct pm_pairs *pairs, bool pattern
             rc = check_regex(check, &pair->regex, false, name, "");
             if (rc < 0)
                 return rc;
-        } else if (!pair->values.count) {
+        } else if (!pair->values.count && pair->values.at != POL_NONE) {
             check_fault(check, POL_DIAG_MISSING, pair->key.at, "%s cannot be empty", name);
         }
     }

@@ -142,8 +142,7 @@ static bool get_members(struct load *load, const cJSON *object, const char *cons
     return known_all;
 }
 
-/* Like get_members(), for a value that must be an object; members that are null count as absent
- * unless `keep_null`. */
+/* Like get_members(), for a value that should be an object. */
 static bool open_object(struct load *load, const cJSON *item, const char *name,
                         const char *const *names, size_t count, const cJSON **ret)
 {
@@ -795,8 +794,10 @@ static int load_group(struct load *load, const cJSON *item, uint32_t index, stru
     ret->at = node_of(item);
     ret->id.at = ret->mode.at = ret->default_action.at = ret->sources_at = POL_NONE;
     ret->sources_broken = true;
-    if (!open_object(load, item, "group", names, COUNT(names), members) && !cJSON_IsObject(item))
+    if (!open_object(load, item, "group", names, COUNT(names), members) && !cJSON_IsObject(item)) {
+        ret->mode.at = ret->at; /* not missing */
         return POL_OK;
+    }
     load_priority(load, members[PRIORITY], index, &ret->priority, &ret->priority_at);
     rc = load_id(load, item, members[ID], &ret->id);
     if (rc < 0)

@@ -299,10 +299,8 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
         icmp_error(worker, passage, verdict);
         return;
     }
-    if (dns_udp(worker, passage, verdict)) {
-        verdict->side = verdict->flags & POL_V_REPLY ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    if (dns_udp(worker, passage, verdict))
         return;
-    }
     passage->flow = flow_find(&worker->flows, &passage->key, passage->hash);
     if (passage->flow != POL_NONE && packet->tuple.proto == PROTO_TCP &&
         tcp_begins_anew(&worker->flows.flows[passage->flow], packet,
@@ -345,7 +343,6 @@ static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verd
 {
     const pol_packet *packet = passage->packet;
     struct fragment *first = fragments_find(&worker->fragments, packet);
-    uint32_t len = packet->frag_len;
 
     if (packet->frag_offset == 0 && !first) {
         judge_datagram(worker, passage, verdict);
@@ -354,16 +351,18 @@ static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verd
             return;
         first->verdict = *verdict;
         first->flow = passage->flow;
-        fragment_note(first, 0, len);
+        fragment_note(first, packet);
         return;
     }
-    if (!first || !fragment_note(first, packet->frag_offset, len)) {
+    if (!first || !fragment_note(first, packet)) {
         drop_fragment(worker, passage, verdict);
         return;
     }
     *verdict = first->verdict;
     verdict->flags = (verdict->flags & ~(uint32_t)POL_V_OPENED) | POL_V_KNOWN;
     follow_first(worker, first, packet);
+    if (fragment_is_whole(first))
+        fragments_end(&worker->fragments, first);
 }
 
 static void judge(pol_worker *worker, struct passage *passage, pol_verdict *verdict)

@@ -203,6 +203,49 @@ enum dns_judgement dns_judge(pol_worker *worker, const pol_addr *client, pol_dns
     return DNS_JUDGED;
 }
 
+/* The first rule in audit mode that acts on the name, whatever decided before. */
+static uint32_t audit_step(const struct asked *asked, const struct memo_patterns *names)
+{
+    const pol_policy *policy = asked->policy;
+    uint32_t group = asked_group(asked, 0);
+    bool limit = false;
+
+    for (; group != POL_NONE; group = asked_group(asked, group + 1)) {
+        const struct pp_group *g = &policy->groups[group];
+        uint32_t step = query_step(policy, names, g->first, g->end, &limit);
+
+        while (step != POL_NONE && policy->steps[step].mode != POL_MODE_AUDIT)
+            step = query_step(policy, names, step + 1, g->end, &limit);
+        if (step != POL_NONE)
+            return step;
+    }
+    return POL_NONE;
+}
+
+void dns_report_shadow(pol_worker *worker, const struct query *query, const pol_verdict *decided)
+{
+    const pol_policy *policy = worker->policy;
+    pol_verdict verdict = *decided;
+    struct memo_patterns names;
+    struct asked asked;
+    uint32_t step;
+
+    if (!policy || !policy->has_audit_deny || decided->raw_action != POL_ALLOW)
+        return;
+    ask(worker, &query->dns.client, &asked);
+    patterns_of(worker, &query->dns, &names);
+    step = audit_step(&asked, &names);
+    if (step == POL_NONE || policy->steps[step].action != POL_DENY)
+        return;
+    verdict.raw_action = POL_DENY;
+    verdict.flags |= POL_V_AUDIT;
+    verdict.reason = POL_WHY_RULE;
+    verdict.rule = policy->steps[step].rule;
+    verdict.group = policy->steps[step].group;
+    verdict.group_key = pol_policy_group_key(policy, verdict.group);
+    report_query_deny(worker, query, &verdict);
+}
+
 bool dns_read_query(pol_worker *worker, const pol_addr *client, pol_bytes message,
                     pol_dns_query *ret_query)
 {
@@ -299,6 +342,7 @@ enum pol_action pol_dns_decide(pol_worker *worker, const pol_addr *client, pol_b
         ret_verdict->reason = POL_WHY_DNS_NO_RULE;
     }
     dns_count(worker, ret_verdict);
+    dns_report_shadow(worker, &query, ret_verdict);
     if (ret_verdict->action != POL_ALLOW || ret_verdict->flags & POL_V_AUDIT)
         report_dns(worker, &query, ret_verdict, NULL, UINT8_MAX, 0);
     *ret_query = query.dns;

@@ -113,6 +113,7 @@ static bool udp_query(pol_worker *worker, struct passage *passage, pol_verdict *
     if (dns_judge(worker, &packet->tuple.src, &query.dns, verdict) == DNS_NOT_JUDGED)
         return false;
     dns_count(worker, verdict);
+    dns_report_shadow(worker, &query, verdict);
     if (verdict->action == POL_ALLOW)
         open_query(worker, &query, verdict);
     else
@@ -195,12 +196,18 @@ bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 
     if (tuple->proto != PROTO_UDP || !worker->opts.grants || packet->marks & POL_MARK_NO_L4)
         return false;
+    if (packet->side == POL_SIDE_UNKNOWN)
+        verdict->flags |= POL_V_SIDE_INFERRED;
     if (tuple->dst_port == DNS_PORT && packet->side != POL_SIDE_OUTSIDE &&
-        dns_trusts(worker, &tuple->dst))
+        dns_trusts(worker, &tuple->dst)) {
+        verdict->side = POL_SIDE_INSIDE;
         return udp_query(worker, passage, verdict);
+    }
     if (tuple->src_port == DNS_PORT && packet->side != POL_SIDE_INSIDE &&
-        dns_trusts(worker, &tuple->src))
+        dns_trusts(worker, &tuple->src)) {
+        verdict->side = POL_SIDE_OUTSIDE;
         return udp_answer(worker, passage, verdict);
+    }
     return false;
 }
 
@@ -267,6 +274,7 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
     if (dns_judge(worker, &query.tuple.src, &query.dns, &verdict) == DNS_NOT_JUDGED)
         verdict.reason = POL_WHY_DNS_NO_RULE;
     dns_count(worker, &verdict);
+    dns_report_shadow(worker, &query, &verdict);
     if (verdict.action == POL_ALLOW) {
         open_query(worker, &query, &verdict);
         return;

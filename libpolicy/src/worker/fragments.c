@@ -77,20 +77,22 @@ struct fragment *fragments_find(struct fragments *fragments, const pol_packet *p
     return index == POL_NONE ? NULL : &fragments->entries[index];
 }
 
-static void forget_oldest(struct fragments *fragments)
+void fragments_end(struct fragments *fragments, struct fragment *fragment)
 {
-    uint32_t index = fragments->oldest;
-    struct fragment *fragment = &fragments->entries[index];
+    uint32_t index = (uint32_t)(fragment - fragments->entries);
     uint32_t *link = chain_of(fragments, &fragment->key);
 
     while (*link != index)
         link = &fragments->entries[*link].next;
     *link = fragment->next;
-    fragments->oldest = fragment->newer;
-    if (fragment->newer != POL_NONE)
-        fragments->entries[fragment->newer].older = POL_NONE;
+    if (fragment->older != POL_NONE)
+        fragments->entries[fragment->older].newer = fragment->newer;
     else
-        fragments->newest = POL_NONE;
+        fragments->oldest = fragment->newer;
+    if (fragment->newer != POL_NONE)
+        fragments->entries[fragment->newer].older = fragment->older;
+    else
+        fragments->newest = fragment->older;
     fragment->next = fragments->free;
     fragments->free = index;
     fragments->count--;
@@ -105,7 +107,7 @@ struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *
     if (fragments->capacity == 0)
         return NULL;
     if (fragments->free == POL_NONE)
-        forget_oldest(fragments);
+        fragments_end(fragments, &fragments->entries[fragments->oldest]);
     index = fragments->free;
     fragment = &fragments->entries[index];
     fragments->free = fragment->next;
@@ -113,6 +115,7 @@ struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *
     key_of(packet, &fragment->key);
     fragment->seen = now;
     fragment->piece_count = 0;
+    fragment->total = 0;
     fragment->flow = POL_NONE;
     head = chain_of(fragments, &fragment->key);
     fragment->next = *head;
@@ -127,17 +130,34 @@ struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *
     return fragment;
 }
 
-bool fragment_note(struct fragment *fragment, uint32_t offset, uint32_t len)
+bool fragment_is_whole(const struct fragment *fragment)
 {
-    uint32_t end = offset + len, at = 0;
+    return fragment->total && fragment->piece_count == 1 && fragment->pieces[0].from == 0 &&
+           fragment->pieces[0].to == fragment->total;
+}
+
+/* Beyond the largest datagram ("ping of death"), behind the last fragment, or a second last one. */
+static bool out_of_bounds(const struct fragment *fragment, uint32_t end, bool more)
+{
+    if (end > UINT16_MAX || (fragment->total && (end > fragment->total || !more)))
+        return true;
+    return !more && fragment->piece_count &&
+           fragment->pieces[fragment->piece_count - 1].to > end;
+}
+
+bool fragment_note(struct fragment *fragment, const pol_packet *packet)
+{
+    uint32_t offset = packet->frag_offset, end = offset + packet->frag_len, at = 0;
     bool joins_before, joins_after;
 
-    if (end > UINT16_MAX)
-        return false; /* beyond the largest datagram: the "ping of death" */
+    if (out_of_bounds(fragment, end, packet->frag_more))
+        return false;
     while (at < fragment->piece_count && fragment->pieces[at].to <= offset)
         at++;
     if (at < fragment->piece_count && fragment->pieces[at].from < end)
         return false;
+    if (!packet->frag_more)
+        fragment->total = end;
     joins_before = at > 0 && fragment->pieces[at - 1].to == offset;
     joins_after = at < fragment->piece_count && fragment->pieces[at].from == end;
     if (joins_before && joins_after) {
@@ -170,7 +190,7 @@ size_t fragments_expire(struct fragments *fragments, pol_mono now, size_t budget
 
     while (count < budget && fragments->oldest != POL_NONE &&
            now - fragments->entries[fragments->oldest].seen >= REASSEMBLY_TIME) {
-        forget_oldest(fragments);
+        fragments_end(fragments, &fragments->entries[fragments->oldest]);
         count++;
     }
     return count;

@@ -33,6 +33,7 @@ struct fragment {
     uint32_t flow;    /* index, valid while the flow's id is verdict.flow */
     uint32_t next;    /* in the hash chain */
     uint32_t older, newer;
+    uint32_t total;   /* octets, once the last fragment has been seen; 0 before */
     uint32_t piece_count;
     struct fragment_piece pieces[FRAGMENT_PIECES];
 };
@@ -56,8 +57,13 @@ struct fragment *fragments_find(struct fragments *fragments, const pol_packet *p
 struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *packet,
                                  pol_mono now);
 
-/* Notes the octets of one piece. False when they overlap others or there are too many pieces. */
-bool fragment_note(struct fragment *fragment, uint32_t offset, uint32_t len);
+/* Notes the octets of one piece. False when they overlap others, lie behind the end or there are too
+ * many pieces. */
+bool fragment_note(struct fragment *fragment, const pol_packet *packet);
+
+/* Forgets a datagram of which every octet has passed: its id may be used again at once. */
+void fragments_end(struct fragments *fragments, struct fragment *fragment);
+bool fragment_is_whole(const struct fragment *fragment);
 
 /* Forgets datagrams older than the reassembly time. Returns how many. */
 size_t fragments_expire(struct fragments *fragments, pol_mono now, size_t budget);

@@ -407,6 +407,7 @@ void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_
     const pol_packet *packet = passage->packet;
     pol_tuple tuple = swapped ? swapped_tuple(&packet->tuple) : packet->tuple;
     bool reset = packet->tuple.proto == PROTO_TCP && packet->tcp_flags & POL_TCP_RST;
+    bool opens = !reset && !(packet->marks & POL_MARK_ICMP_ERROR);
     bool midstream = is_midstream(packet) || swapped;
     struct walk_facts facts = {.src = tuple.src};
     struct walk_outcome out;
@@ -424,7 +425,7 @@ void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_
     verdict_of(worker, &out, passage->side, verdict);
     if (midstream)
         count_midstream(worker, passage, out.action != POL_DENY);
-    if (out.action == POL_DENY || reset)
+    if (out.action == POL_DENY || !opens)
         report_findings(worker, passage, POL_NONE, &out, verdict);
     else
         open_flow(worker, passage, swapped, &out, verdict);

@@ -98,6 +98,31 @@ void report_deny(pol_worker *worker, const struct passage *passage, uint32_t ind
     put_fqdn(worker, verdict->group_key, event);
 }
 
+static void put_query(pol_worker *worker, const struct query *query, const pol_verdict *verdict,
+                      pol_event *event)
+{
+    event->at = worker->now;
+    event->first = query->first;
+    event->last = worker->now;
+    event->tuple = query->tuple;
+    event->vlan = query->vlan[0];
+    event->verdict = *verdict;
+    event->qtype = query->dns.qtype;
+    event->qclass = query->dns.qclass;
+    event->name_len = query->dns.name_len;
+    memcpy(event->name, query->dns.name, (size_t)query->dns.name_len + 1);
+}
+
+void report_query_deny(pol_worker *worker, const struct query *query, const pol_verdict *verdict)
+{
+    pol_event *event = place(worker);
+
+    if (!event)
+        return;
+    event->kind = POL_EV_DENY;
+    put_query(worker, query, verdict, event);
+}
+
 void report_dns(pol_worker *worker, const struct query *query, const pol_verdict *verdict,
                 const struct dns_answer *answer, uint8_t rcode, unsigned learned)
 {
@@ -107,21 +132,12 @@ void report_dns(pol_worker *worker, const struct query *query, const pol_verdict
     if (!event)
         return;
     event->kind = POL_EV_DNS;
-    event->at = worker->now;
-    event->first = query->first;
-    event->last = worker->now;
-    event->tuple = query->tuple;
-    event->vlan = query->vlan[0];
-    event->verdict = *verdict;
-    event->qtype = query->dns.qtype;
-    event->qclass = query->dns.qclass;
+    put_query(worker, query, verdict, event);
     event->rcode = rcode;
     event->answer_count = (uint8_t)(count < UINT8_MAX ? count : UINT8_MAX);
     event->learned = (uint16_t)(learned < UINT16_MAX ? learned : UINT16_MAX);
     for (size_t i = 0; i < count && i < POL_EVENT_ADDRESSES; i++)
         event->answers[i] = worker->addresses[i].addr;
-    event->name_len = query->dns.name_len;
-    memcpy(event->name, query->dns.name, (size_t)query->dns.name_len + 1);
 }
 
 void count_packet(pol_worker *worker, const pol_packet *packet, const pol_verdict *verdict)

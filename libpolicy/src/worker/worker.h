@@ -83,6 +83,8 @@ void report_deny(pol_worker *worker, const struct passage *passage, uint32_t flo
                  const pol_verdict *verdict);
 void report_dns(pol_worker *worker, const struct query *query, const pol_verdict *verdict,
                 const struct dns_answer *answer, uint8_t rcode, unsigned learned);
+/* A denial of a query by an audit-mode rule that did not decide. */
+void report_query_deny(pol_worker *worker, const struct query *query, const pol_verdict *verdict);
 /* Adds the packet and its verdict to the counters. */
 void count_packet(pol_worker *worker, const pol_packet *packet, const pol_verdict *verdict);
 
@@ -132,6 +134,8 @@ bool dns_read_query(pol_worker *worker, const pol_addr *client, pol_bytes messag
 void dns_teach(pol_worker *worker, const pol_dns_query *query, struct dns_answer *ret_answer,
                struct grants_learned *ret_learned);
 void dns_count(pol_worker *worker, const pol_verdict *verdict);
+/* Reports an audit-mode rule that would have denied a query that was allowed. */
+void dns_report_shadow(pol_worker *worker, const struct query *query, const pol_verdict *decided);
 
 /* --- dnswire.c --- */
 
