@@ -20,7 +20,7 @@ def rules_of(daemon):
 
 
 def generation_of(daemon):
-    return int(re.search(r"^policyd_policy_generation (\d+)$", daemon.get("/metrics").body.decode(), re.M).group(1))
+    return int(re.search(r"^policyd_policy_published_generation (\d+)$", daemon.get("/metrics").body.decode(), re.M).group(1))
 
 
 class Put(TemporaryDirectory):
