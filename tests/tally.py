@@ -65,7 +65,7 @@ def cases_of_junit(path):
             else:
                 yield name, reason, "skipped"
         elif failure is not None:
-            yield name, f"{output}\nended after {float(case.get('time')):.1f} s\n", "failed"
+            yield name, f"{output or 'no output'}\nended after {float(case.get('time')):.1f} s\n", "failed"
         else:
             yield name, output, "passed"
 
