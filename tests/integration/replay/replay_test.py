@@ -101,6 +101,14 @@ class Site(unittest.TestCase):
         self.assertNotIn(b"\033", result.stdout + result.stderr)
         self.assertIn(b"1831 packets in ", result.stderr)
 
+    def test_sni_check_enforce_denies_what_log_only_reports(self):
+        for log, enforce in zip(records(), records(*RESOLVERS, "--sni-check", "enforce")):
+            if "sni_mismatch" in log:
+                self.assertEqual((log["verdict"], log["reason"]), ("allow", "rule"))
+                self.assertEqual((enforce["verdict"], enforce["reason"]), ("deny", "sni_mismatch"))
+            else:
+                self.assertEqual(log, enforce)
+
     def test_quiet_is_quiet(self):
         result = run("-r", SITE, "--policy", POLICY, "--quiet")
         self.assertEqual(result.stderr, b"")
