@@ -51,6 +51,18 @@ void api_stats(struct api *api, const struct http_request *request, struct http_
              "\"nodes\":[]}}");
 }
 
+/* Of a node on its own: what dashboards of a cluster or of a leased address expect to find. */
+static const struct {
+    const char *name, *help;
+} still[] = {
+    {"dhcp_lease_active", "Whether the data plane has a leased address."},
+    {"dhcp_lease_expiry_epoch", "When the lease ends, in seconds since 1970; 0 without one."},
+    {"raft_is_leader", "Whether this node leads a cluster."},
+    {"raft_current_term", "Term of the cluster; 0 without one."},
+    {"raft_last_log_index", "Newest entry of the cluster's log; 0 without one."},
+    {"raft_last_applied", "Newest entry applied here; 0 without a cluster."},
+};
+
 static void add_gauge(struct text *out, const char *name, const char *help, uint64_t value)
 {
     text_addf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
@@ -59,19 +71,18 @@ static void add_gauge(struct text *out, const char *name, const char *help, uint
 
 void api_metrics(struct api *api, const struct http_request *request, struct http_reply *reply)
 {
-    uint64_t oldest, generation;
+    uint64_t generation;
 
     (void)request;
     reply->type = "text/plain; version=0.0.4";
     append(api, write_metrics, &reply->body);
     http_metrics_print(api->metrics, &reply->body);
 
-    publish_applied(api->publish, &oldest);
     pol_policy_unref(publish_current(api->publish, &generation));
-    add_gauge(&reply->body, "policyd_policy_generation", "Generation of the policy in force.",
-              generation);
-    add_gauge(&reply->body, "policyd_policy_applied_generation",
-              "Oldest generation a worker still decides by.", oldest);
+    add_gauge(&reply->body, "policyd_policy_published_generation",
+              "Generation handed to the workers last.", generation);
+    for (size_t i = 0; i < sizeof(still) / sizeof(still[0]); i++)
+        add_gauge(&reply->body, still[i].name, still[i].help, 0);
     text_addf(&reply->body,
               "# HELP policyd_build_info The version that runs.\n"
               "# TYPE policyd_build_info gauge\npolicyd_build_info{version=\"%s\"} 1\n",
