@@ -345,9 +345,12 @@ static int find_duplicates_sorted(struct scanner *s, const struct key *keys, siz
 
 static int find_duplicates(struct scanner *s, size_t first)
 {
-    const struct key *keys = s->keys + first;
     size_t count = s->key_count - first;
+    const struct key *keys;
 
+    if (!count)
+        return POL_OK;
+    keys = s->keys + first;
     if (count > FEW_KEYS)
         return find_duplicates_sorted(s, keys, count);
     for (size_t i = 1; i < count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/document.h"
+#include "document.h"
 
-#include "policy/certificate.h"
+#include "certificate.h"
 
 static const struct {
     const char *text;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/document.h"
+#include "document.h"
 
 #include "net/ipset.h"
 #include "net/portset.h"
 #include "pattern/patterns.h"
-#include "policy/certificate.h"
+#include "certificate.h"
 #include "policy/http.h"
 #include "policy/program.h"
 

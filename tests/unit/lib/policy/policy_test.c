@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/document.h"
+#include "document.h"
 
-#include "policy/representative.h"
+#include "representative.h"
 
 Test(policy, groups_and_rules_are_numbered_in_evaluation_order)
 {

@@ -2,7 +2,7 @@
 #ifndef TEST_POLICY_REPRESENTATIVE_H
 #define TEST_POLICY_REPRESENTATIVE_H
 
-#include "policy/certificate.h"
+#include "certificate.h"
 
 /* One document with every kind of matcher there is, in the form document_compile() takes. */
 static const char representative[] = "{ "
