@@ -21,16 +21,15 @@
 
 struct patterns;
 
-#define PATTERN_EXCEPTION UINT32_C(0x80000000) /* or-ed to an id: its regex ended in an exception  \
-                                                */
+/* Or-ed to an id: its regex ended in an exception. */
+#define PATTERN_EXCEPTION UINT32_C(0x80000000)
 
 struct patterns_input {
     pol_str text; /* as the author wrote it, trimmed */
 };
 
-/* Builds the set. Duplicate texts (caseless) should have been merged by the caller. On POL_E_FORMAT
- * *reterr_index names the bad pattern and `error` says why; POL_E_LIMIT: too many need the engine.
- */
+/* Builds the set. The caller has merged equal texts. On POL_E_FORMAT *reterr_index names the bad
+ * pattern and `error` says why; POL_E_LIMIT: too many need the engine. */
 int patterns_build(const pol_ctx *ctx, const struct patterns_input *inputs, uint32_t count,
                    struct patterns **ret_patterns, uint32_t *reterr_index,
                    char error[REGEX_ERROR_TEXT]);

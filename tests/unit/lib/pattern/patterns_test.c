@@ -134,8 +134,11 @@ static void random_pattern(char *out)
 
     random_name(name);
     strcpy(out, frames[frame][0]);
-    for (size_t i = 0; name[i]; i++)
-        strncat(out, name[i] == '.' ? "\\." : &name[i], name[i] == '.' ? 2 : 1);
+    for (size_t i = 0; name[i]; i++) {
+        const char one[2] = {name[i], '\0'};
+
+        strcat(out, name[i] == '.' ? "\\." : one);
+    }
     strcat(out, frames[frame][1]);
 }
 
