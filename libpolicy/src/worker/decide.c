@@ -13,6 +13,7 @@ enum {
     ETHER_LLDP = 0x88cc,
     ICMPV6_NDP_FIRST = 133, /* router solicitation to neighbour advertisement: RFC 4861 4 */
     ICMPV6_NDP_LAST = 136,
+    DNS_PORT = 53,
     ICMP_REDIRECT = 5,
     ICMPV6_REDIRECT = 137,
     ICMPV6_MLD_FIRST = 130, /* RFC 2710 3; 143 is version 2: RFC 3810 5.2 */
@@ -209,9 +210,9 @@ static bool may_be_midstream_reply(const pol_worker *worker, const pol_packet *p
 static void from_outside(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     if (worker->opts.admit_outside)
-        judge_fresh(worker, passage, false, verdict);
-    else if (may_be_midstream_reply(worker, passage->packet))
-        judge_fresh(worker, passage, true, verdict);
+        judge_fresh(worker, passage, verdict);
+    else if ((passage->swapped = may_be_midstream_reply(worker, passage->packet)))
+        judge_fresh(worker, passage, verdict);
     else
         deny_and_report(worker, passage, POL_WHY_OUTSIDE, verdict);
 }
@@ -228,7 +229,7 @@ static void fresh(pol_worker *worker, struct passage *passage, pol_verdict *verd
     else if (midstream && worker->opts.midstream == POL_MIDSTREAM_DENY)
         deny_and_report(worker, passage, POL_WHY_MIDSTREAM, verdict);
     else
-        judge_fresh(worker, passage, false, verdict);
+        judge_fresh(worker, passage, verdict);
 }
 
 /* --- ICMP errors ---------------------------------------------------------------------------- */
@@ -239,13 +240,41 @@ static bool is_redirect(const pol_packet *packet)
            (packet->tuple.proto == PROTO_ICMP ? ICMP_REDIRECT : ICMPV6_REDIRECT);
 }
 
-static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet)
+static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet, uint8_t *ret_end)
 {
     struct flow_key key;
-    uint8_t end;
 
-    flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, &end);
+    flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, ret_end);
     return flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+}
+
+static void unrelated_error(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+
+    set_side(worker, passage, verdict);
+    if (passage->side == POL_SIDE_OUTSIDE || is_redirect(packet)) {
+        deny_and_report(worker, passage, POL_WHY_UNRELATED, verdict);
+    } else if (dns_is_quoted(worker, packet)) {
+        verdict->action = verdict->raw_action = POL_ALLOW;
+        verdict->reason = POL_WHY_DNS_QUERY;
+        verdict->flags |= POL_V_RELATED;
+    } else {
+        judge_fresh(worker, passage, verdict);
+    }
+}
+
+/* The error goes to who sent the datagram it quotes. */
+static void error_of_flow(pol_worker *worker, const struct flow *flow, uint8_t sender,
+                          pol_verdict *verdict)
+{
+    flow_verdict(worker, flow, sender == flow->opener, verdict);
+    verdict->flags |= POL_V_KNOWN | POL_V_RELATED;
+    if (flow->state == FLOW_DENIED) {
+        verdict->reason = POL_WHY_DENIED_FLOW;
+        return;
+    }
+    verdict->action = POL_ALLOW;
 }
 
 /* An error belongs to the flow of the datagram it quotes. One from inside that belongs to none is
@@ -253,31 +282,16 @@ static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet)
 static void icmp_error(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
-    uint32_t index = is_redirect(packet) ? POL_NONE : related_flow(worker, packet);
-    struct flow *flow;
+    uint8_t sender = 0;
+    uint32_t index = is_redirect(packet) ? POL_NONE : related_flow(worker, packet, &sender);
 
-    set_side(worker, passage, verdict);
     if (index == POL_NONE) {
-        if (passage->side == POL_SIDE_OUTSIDE || is_redirect(packet))
-            deny_and_report(worker, passage, POL_WHY_UNRELATED, verdict);
-        else
-            judge_fresh(worker, passage, false, verdict);
+        unrelated_error(worker, passage, verdict);
         return;
     }
-    flow = &worker->flows.flows[index];
-    if (flow->generation != worker->generation)
+    if (worker->flows.flows[index].generation != worker->generation)
         judge_again(worker, index);
-    verdict->flow = flow->id;
-    verdict->group = flow->group;
-    verdict->rule = flow->rule;
-    verdict->group_key = flow->group_key;
-    verdict->flags |= POL_V_KNOWN | POL_V_RELATED;
-    if (flow->state == FLOW_DENIED) {
-        deny(worker, POL_WHY_DENIED_FLOW, verdict);
-        return;
-    }
-    verdict->action = verdict->raw_action = POL_ALLOW;
-    verdict->reason = flow->reason;
+    error_of_flow(worker, &worker->flows.flows[index], sender, verdict);
 }
 
 /* --- the way of a packet -------------------------------------------------------------------- */
@@ -316,7 +330,8 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
         known(worker, passage, verdict);
     else
         fresh(worker, passage, verdict);
-    dns_record_query(worker, passage, verdict);
+    if (packet->tuple.dst_port == DNS_PORT && packet->tuple.proto == PROTO_UDP)
+        dns_record_query(worker, passage, verdict);
 }
 
 static void drop_fragment(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
@@ -409,7 +424,7 @@ enum pol_action pol_worker_decide(pol_worker *worker, const pol_packet *packet, 
     advance(worker, now);
     locate(worker, packet, &passage);
     judge(worker, &passage, ret_verdict);
-    count_packet(worker, packet, ret_verdict);
+    count_packet(worker, &passage, ret_verdict);
     return (enum pol_action)ret_verdict->action;
 }
 
@@ -430,7 +445,7 @@ void pol_worker_decide_batch(pol_worker *worker, const pol_packet *packets, size
             flow_prefetch_entry(&worker->flows, passages[i].hash);
         for (size_t i = 0; i < batch; i++) {
             judge(worker, &passages[i], &ret_verdicts[i]);
-            count_packet(worker, &packets[i], &ret_verdicts[i]);
+            count_packet(worker, &passages[i], &ret_verdicts[i]);
         }
         packets += batch;
         ret_verdicts += batch;

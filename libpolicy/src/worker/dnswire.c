@@ -23,6 +23,15 @@ bool dns_trusts(const pol_worker *worker, const pol_addr *resolver)
            (worker->trusted && ipset_has(worker->trusted, resolver));
 }
 
+bool dns_is_quoted(const pol_worker *worker, const pol_packet *error)
+{
+    const pol_tuple *inner = &error->inner;
+
+    return worker->opts.grants && inner->proto == PROTO_UDP && inner->src_port == DNS_PORT &&
+           memcmp(&inner->dst, &error->tuple.src, sizeof(inner->dst)) == 0 &&
+           dns_trusts(worker, &inner->src);
+}
+
 static void vlans_of(const pol_packet *packet, uint16_t vlan[2])
 {
     vlan[0] = packet->vlan_count > 0 ? packet->vlan[0] : 0;
@@ -34,7 +43,8 @@ static void close_oldest(pol_worker *worker)
     uint32_t index = worker->queries.oldest;
     const struct query *query = &worker->queries.entries[index];
 
-    report_dns(worker, query, &query->verdict, NULL, NO_RCODE, 0);
+    if (!query->refused)
+        report_dns(worker, query, &query->verdict, NULL, NO_RCODE, 0);
     queries_close(&worker->queries, index);
 }
 
@@ -91,6 +101,23 @@ static bool malformed_query(pol_worker *worker, const pol_packet *packet, struct
     return true;
 }
 
+/* A query that is already open, repeated. False: it has to be judged (again). */
+static bool repeated(pol_worker *worker, uint32_t index, pol_verdict *verdict)
+{
+    const struct query *open;
+
+    if (index == POL_NONE)
+        return false;
+    open = &worker->queries.entries[index];
+    if (!waits(worker, index) || open->verdict.generation != worker->generation) {
+        queries_close(&worker->queries, index);
+        return false;
+    }
+    queries_renew(&worker->queries, index, worker->now);
+    *verdict = open->verdict;
+    return true;
+}
+
 static bool udp_query(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -101,23 +128,18 @@ static bool udp_query(pol_worker *worker, struct passage *passage, pol_verdict *
     if (!dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
         return malformed_query(worker, packet, passage, verdict);
     index = queries_find(&worker->queries, &query.tuple, query.vlan, &query.dns);
-    if (waits(worker, index)) {
-        const struct query *open = &worker->queries.entries[index];
-
-        queries_renew(&worker->queries, index, worker->now);
-        if (open->dns.kind == POL_GRANT_RECORDED || open->verdict.generation != worker->generation)
-            return false;
-        *verdict = open->verdict;
-        return true;
-    }
+    if (repeated(worker, index, verdict))
+        return worker->queries.entries[index].refused ||
+               worker->queries.entries[index].dns.kind != POL_GRANT_RECORDED;
     if (dns_judge(worker, &packet->tuple.src, &query.dns, verdict) == DNS_NOT_JUDGED)
         return false;
     dns_count(worker, verdict);
     dns_report_shadow(worker, &query, verdict);
-    if (verdict->action == POL_ALLOW)
-        open_query(worker, &query, verdict);
-    else
+    query.refused = verdict->action != POL_ALLOW;
+    if (query.refused)
         refuse_query(worker, &query, verdict);
+    if (!query.refused || packet->side == POL_SIDE_UNKNOWN)
+        open_query(worker, &query, verdict);
     return true;
 }
 
@@ -159,20 +181,28 @@ static bool take_answer(pol_worker *worker, uint32_t index, pol_verdict *verdict
     return !learned.full;
 }
 
+/* The answer to a query that would never have been asked. */
+static void refused_answer(pol_worker *worker, uint32_t index, pol_verdict *verdict)
+{
+    uint32_t flags = verdict->flags;
+    uint8_t side = verdict->side;
+
+    *verdict = worker->queries.entries[index].verdict;
+    verdict->action = POL_DENY;
+    verdict->flags = flags;
+    verdict->side = side;
+    queries_close(&worker->queries, index);
+}
+
 static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
-    pol_tuple asked = {
-        .src = packet->tuple.dst,
-        .dst = packet->tuple.src,
-        .src_port = packet->tuple.dst_port,
-        .dst_port = packet->tuple.src_port,
-        .proto = packet->tuple.proto,
-    };
+    pol_tuple asked = tuple_swapped(&packet->tuple);
     uint32_t index = POL_NONE;
     uint16_t vlan[2];
     bool recorded;
 
+    verdict->flags |= POL_V_REPLY;
     vlans_of(packet, vlan);
     if (dns_message_read(packet->payload, &worker->message) == POL_OK)
         index = question_of(worker, &asked, vlan);
@@ -182,8 +212,11 @@ static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict 
         report_deny(worker, passage, POL_NONE, verdict);
         return true;
     }
+    if (worker->queries.entries[index].refused) {
+        refused_answer(worker, index, verdict);
+        return true;
+    }
     recorded = worker->queries.entries[index].dns.kind == POL_GRANT_RECORDED;
-    verdict->flags |= POL_V_REPLY;
     if (take_answer(worker, index, verdict) && recorded)
         return false; /* its flow was opened by packet rules and carries the answer */
     return true;
@@ -214,15 +247,16 @@ bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 void dns_record_query(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
-    struct query query = {.tuple = packet->tuple};
+    struct query query;
 
-    if (packet->tuple.proto != PROTO_UDP || packet->tuple.dst_port != DNS_PORT ||
-        !worker->opts.grants || verdict->action != POL_ALLOW || verdict->flags & POL_V_REPLY ||
+    if (!worker->opts.grants || verdict->action != POL_ALLOW || verdict->flags & POL_V_REPLY ||
         packet->side == POL_SIDE_OUTSIDE || !dns_trusts(worker, &packet->tuple.dst) ||
         !dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
         return;
+    query.tuple = packet->tuple;
     vlans_of(packet, query.vlan);
     query.dns.kind = POL_GRANT_RECORDED;
+    query.refused = false;
     if (queries_find(&worker->queries, &query.tuple, query.vlan, &query.dns) == POL_NONE)
         open_query(worker, &query, verdict);
 }

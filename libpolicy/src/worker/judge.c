@@ -41,7 +41,7 @@ static void facts_of_flow(const pol_worker *worker, uint32_t index, struct walk_
     facts->forwarded = flow->state != FLOW_INTERCEPT;
 }
 
-static pol_tuple swapped_tuple(const pol_tuple *tuple)
+pol_tuple tuple_swapped(const pol_tuple *tuple)
 {
     return (pol_tuple){
         .src = tuple->dst,
@@ -129,7 +129,7 @@ static void take_grant(pol_worker *worker, struct flow *flow, const struct walk_
     }
 }
 
-uint32_t make_flow(pol_worker *worker, const struct passage *passage, bool swapped)
+uint32_t make_flow(pol_worker *worker, const struct passage *passage)
 {
     struct flow *flow;
     uint32_t index;
@@ -145,9 +145,9 @@ uint32_t make_flow(pol_worker *worker, const struct passage *passage, bool swapp
     if (index == POL_NONE)
         return POL_NONE;
     flow = &worker->flows.flows[index];
-    flow->opener = swapped ? !passage->end : passage->end;
+    flow->opener = passage->swapped ? !passage->end : passage->end;
     flow->side = passage->side;
-    if (swapped && passage->side != POL_SIDE_UNKNOWN)
+    if (passage->swapped && passage->side != POL_SIDE_UNKNOWN)
         flow->side = passage->side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
     flow->verdict_flags = passage->inferred ? POL_V_SIDE_INFERRED : 0;
     flow->first = flow->last = flow->alive = worker->now;
@@ -340,11 +340,12 @@ static void explain_dns(const pol_worker *worker, const pol_tuple *tuple, struct
         out->reason = POL_WHY_DNS_UNTRUSTED_RESOLVER;
 }
 
-static void open_flow(pol_worker *worker, struct passage *passage, bool swapped,
-                      const struct walk_outcome *out, pol_verdict *verdict)
+static void open_flow(pol_worker *worker, struct passage *passage, const struct walk_outcome *out,
+                      pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
-    uint32_t index = make_flow(worker, passage, swapped);
+    uint32_t index = make_flow(worker, passage);
+    bool swapped = passage->swapped;
     struct flow *flow;
 
     if (index == POL_NONE && worker->flows.capacity) {
@@ -391,7 +392,7 @@ static void open_dns_flow(pol_worker *worker, struct passage *passage, pol_verdi
     struct flow *flow;
 
     verdict_of(worker, &out, passage->side, verdict);
-    open_flow(worker, passage, false, &out, verdict);
+    open_flow(worker, passage, &out, verdict);
     if (passage->flow == POL_NONE)
         return;
     flow = &worker->flows.flows[passage->flow];
@@ -402,10 +403,11 @@ static void open_dns_flow(pol_worker *worker, struct passage *passage, pol_verdi
     verdict->flags |= POL_V_OPENED;
 }
 
-void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_verdict *verdict)
+void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
-    pol_tuple tuple = swapped ? swapped_tuple(&packet->tuple) : packet->tuple;
+    bool swapped = passage->swapped;
+    pol_tuple tuple = swapped ? tuple_swapped(&packet->tuple) : packet->tuple;
     bool reset = packet->tuple.proto == PROTO_TCP && packet->tcp_flags & POL_TCP_RST;
     bool opens = !reset && !(packet->marks & POL_MARK_ICMP_ERROR);
     bool midstream = is_midstream(packet) || swapped;
@@ -423,12 +425,14 @@ void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_
     walk(worker, &facts, 0, &out);
     explain_dns(worker, &tuple, &out);
     verdict_of(worker, &out, passage->side, verdict);
+    if (swapped)
+        verdict->flags |= POL_V_REPLY;
     if (midstream)
         count_midstream(worker, passage, out.action != POL_DENY);
     if (out.action == POL_DENY || !opens)
         report_findings(worker, passage, POL_NONE, &out, verdict);
     else
-        open_flow(worker, passage, swapped, &out, verdict);
+        open_flow(worker, passage, &out, verdict);
 }
 
 static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)

@@ -86,13 +86,13 @@ void report_deny(pol_worker *worker, const struct passage *passage, uint32_t ind
     if (index != POL_NONE) {
         put_flow(worker, index, event);
     } else {
-        event->tuple = packet->tuple;
+        event->tuple = passage->swapped ? tuple_swapped(&packet->tuple) : packet->tuple;
         event->icmp_type = packet->icmp_type;
         event->icmp_code = packet->icmp_code;
         event->vlan = packet->vlan_count ? packet->vlan[0] : 0;
         event->first = event->last = worker->now;
-        event->packets_out = 1;
-        event->bytes_out = packet->ip_len;
+        *(passage->swapped ? &event->packets_in : &event->packets_out) = 1;
+        *(passage->swapped ? &event->bytes_in : &event->bytes_out) = packet->ip_len;
     }
     event->verdict = *verdict;
     put_fqdn(worker, verdict->group_key, event);
@@ -140,13 +140,23 @@ void report_dns(pol_worker *worker, const struct query *query, const pol_verdict
         event->answers[i] = worker->addresses[i].addr;
 }
 
-void count_packet(pol_worker *worker, const pol_packet *packet, const pol_verdict *verdict)
+/* A flow remembers the slot of its group; without a flow it is looked up. */
+static unsigned slot_for(const pol_worker *worker, const struct passage *passage,
+                         const pol_verdict *verdict)
 {
+    if (passage->flow != POL_NONE && worker->flows.flows[passage->flow].id == verdict->flow)
+        return worker->flows.flows[passage->flow].slot;
+    return slot_of(&worker->slots, verdict->group_key);
+}
+
+void count_packet(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
     struct counters *counters = &worker->counters;
     enum counter_direction direction = counter_direction((enum pol_side)verdict->side);
     enum counter_decision decision = counter_decision((enum pol_action)verdict->action);
     enum counter_proto proto = counter_proto(packet->tuple.proto);
-    unsigned slot = slot_of(&worker->slots, verdict->group_key);
+    unsigned slot = slot_for(worker, passage, verdict);
 
     if (decision == COUNTER_DENY)
         counter_add(counters, counter_denies((enum pol_reason)verdict->reason), 1);

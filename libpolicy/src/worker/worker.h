@@ -72,6 +72,7 @@ struct passage {
     uint8_t end;      /* which end of the key sent it */
     uint8_t side;     /* enum pol_side, after inference */
     bool inferred;
+    bool swapped;     /* judged as the reply of the flow it would belong to */
     uint32_t flow;    /* its entry, or POL_NONE */
 };
 
@@ -86,13 +87,13 @@ void report_dns(pol_worker *worker, const struct query *query, const pol_verdict
 /* A denial of a query by an audit-mode rule that did not decide. */
 void report_query_deny(pol_worker *worker, const struct query *query, const pol_verdict *verdict);
 /* Adds the packet and its verdict to the counters. */
-void count_packet(pol_worker *worker, const pol_packet *packet, const pol_verdict *verdict);
+void count_packet(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict);
 
 /* --- judge.c --- */
 
-/* Judges a packet without a flow as opening one; with `swapped`, as the reply of the flow it would
+/* Judges a packet without a flow as opening one; if swapped, as the reply of the flow it would
  * belong to. Opens the flow when it may pass. */
-void judge_fresh(pol_worker *worker, struct passage *passage, bool swapped, pol_verdict *verdict);
+void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
 /* Judges a flow again on the facts kept with it, from step 0. */
 void judge_again(pol_worker *worker, uint32_t flow);
 /* TLS facts have arrived (or a deadline has passed): decides what waits for them. */
@@ -108,8 +109,10 @@ void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
                   pol_verdict *verdict);
 /* When the flow will have been idle for too long, or its TLS deadline, whichever is first. */
 pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow);
+/* The same ends the other way round. */
+pol_tuple tuple_swapped(const pol_tuple *tuple);
 /* An entry for the key; evicts half-open flows when the table is full. */
-uint32_t make_flow(pol_worker *worker, const struct passage *passage, bool swapped);
+uint32_t make_flow(pol_worker *worker, const struct passage *passage);
 
 /* --- tlswatch.c --- */
 
@@ -149,6 +152,8 @@ bool dns_tcp_opens(pol_worker *worker, const struct passage *passage);
 void dns_tcp_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
 void dns_tcp_forget(pol_worker *worker, struct flow *flow);
 bool dns_trusts(const pol_worker *worker, const pol_addr *resolver);
+/* An ICMP error from inside about an answer of a trusted resolver. */
+bool dns_is_quoted(const pol_worker *worker, const pol_packet *error);
 /* Closes queries that have waited too long; with `everything`, all of them. */
 size_t dns_expire(pol_worker *worker, size_t budget, bool everything);
 
