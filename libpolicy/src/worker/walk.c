@@ -353,13 +353,15 @@ struct unknowns {
     bool only_deny_names; /* every unknown step is a deny rule with a bare hostname */
 };
 
-static void note_unknown(struct unknowns *unknown, const struct pp_step *step, uint32_t index)
+static void note_unknown(struct unknowns *unknown, const struct pp_step *step, uint32_t index,
+                         bool audit_continues)
 {
     if (unknown->count++ == 0) {
         unknown->first = index;
         unknown->only_deny_names = true;
     }
-    unknown->possible |= possible_of(step);
+    if (!(audit_continues && softened(step))) /* else it is recorded and decides nothing */
+        unknown->possible |= possible_of(step);
     if (step->action != POL_DENY || step->pattern == POL_NONE || step->tls)
         unknown->only_deny_names = false;
 }
@@ -462,7 +464,7 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
             decide_by(&out, facts, step, index, &named);
             break;
         } else if (holds == UNKNOWN) {
-            note_unknown(&unknown, step, index);
+            note_unknown(&unknown, step, index, policy->audit_continues);
         } else {
             tls_failed |= step->tls != NULL;
         }

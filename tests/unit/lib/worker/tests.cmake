@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+policy_unit_test(worker/walk_test.c test_support)

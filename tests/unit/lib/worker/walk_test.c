@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/walk.h"
+
+#include "rig.h"
+
+static struct rig rig;
+
+static void teardown(void)
+{
+    rig_stop(&rig);
+}
+
+TestSuite(walk, .fini = teardown);
+
+#define GROUP(rules)                                                                               \
+    "'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/"                   \
+    "8']},'rules':[" rules "]}]"
+
+Test(walk, audit_denial_that_goes_on_leaves_nothing_to_wait_for)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.1", 443);
+
+    rig_start(&rig, "{'audit_deny':'continue'," GROUP(
+                        "{'id':'r','action':'deny','mode':'audit',"
+                        "'match':{'proto':'tcp','tls':{'sni':['a.example']}}}") "}");
+    cr_assert_eq(rig_judge(&rig, &syn), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_POLICY_DEFAULT);
+}
