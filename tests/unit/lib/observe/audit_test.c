@@ -143,6 +143,21 @@ Test(audit, the_event_decides_the_type)
     }
 }
 
+Test(audit, what_an_audit_rule_says_of_a_query_is_a_dns_finding)
+{
+    pol_audit *audit = audit_of(4);
+    pol_event event = sample_query("a.example", 28);
+
+    event.kind = POL_EV_DENY;
+    event.verdict.action = POL_ALLOW;
+    event.verdict.flags = POL_V_AUDIT;
+    add(audit, event, 1000);
+    cr_expect_eq(find_only(audit)->type, POL_FIND_DNS_DENY);
+    cr_expect_eq(seen.findings[0].query_type, 28);
+    cr_expect_eq(seen.findings[0].audit, 1);
+    pol_audit_free(audit);
+}
+
 static const struct {
     uint8_t kind, action;
     uint32_t flags;
