@@ -285,6 +285,14 @@ static int make_control(struct app *app, struct text *error)
     return rc < 0 ? fail(error, rc, "control") : 0;
 }
 
+static void warn_if_open_to_others(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && st.st_mode & (S_IRWXG | S_IRWXO))
+        log_warn("http.admin_token_file: %s can be read by others; chmod 600 keeps it yours", path);
+}
+
 static int read_token_file(const char *path, struct store_token *ret_token, struct text *error)
 {
     char *content = NULL;
@@ -297,6 +305,7 @@ static int read_token_file(const char *path, struct store_token *ret_token, stru
         return rc;
     }
 
+    warn_if_open_to_others(path);
     while (len && isspace((unsigned char)content[len - 1]))
         len--;
     *ret_token = (struct store_token){.admin = true};

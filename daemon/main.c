@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libpolicy/policy.h>
@@ -80,6 +81,7 @@ static int run(const struct options *options, const struct config *config)
     struct app *app;
     int rc;
 
+    umask(077); /* policies, hashes of tokens and findings are nobody else's */
     log_set_level((enum log_level)config->value.log.level);
     signals_block();
     rc = app_start(config, temporary, &app, &errors);

@@ -7,7 +7,7 @@
 #include "core/text.h"
 
 /* What a port hands to its worker. The octets are valid until the next receive. */
-struct frame {
+struct port_frame {
     pol_bytes octets;
     uint32_t wire_len; /* octets the frame had on the wire */
     enum pol_link link;
@@ -23,7 +23,7 @@ struct port {
      * @return 1 with a frame, -ENODATA when there will be no more, -EIO when the source is broken;
      *         `problem` then says how
      */
-    int (*receive)(struct port *port, struct frame *ret_frame);
+    int (*receive)(struct port *port, struct port_frame *ret_frame);
     const char *(*problem)(const struct port *port);
     void (*close)(struct port *port);
     pol_wall epoch; /* the time of day when the port's clock was at zero */

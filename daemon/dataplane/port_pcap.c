@@ -24,14 +24,14 @@ static pol_mono advance(struct port_pcap *self, uint64_t time_ns)
     return self->newest;
 }
 
-static int receive(struct port *port, struct frame *ret_frame)
+static int receive(struct port *port, struct port_frame *ret_frame)
 {
     struct port_pcap *self = (struct port_pcap *)port;
     struct capture_frame frame;
 
     switch (capture_next(self->capture, &frame, self->problem, sizeof(self->problem))) {
     case CAPTURE_FRAME:
-        *ret_frame = (struct frame){
+        *ret_frame = (struct port_frame){
             .octets = frame.data,
             .wire_len = frame.wire_len,
             .link = capture_link(self->capture),

@@ -129,7 +129,7 @@ static void start_clock(struct worker_loop *loop, pol_mono now)
 }
 
 /* Nothing acts on the verdict of a recorded packet; the worker's events and counters tell it. */
-static void judge(struct worker_loop *loop, const struct frame *frame)
+static void judge(struct worker_loop *loop, const struct port_frame *frame)
 {
     pol_packet packet;
     pol_verdict verdict;
@@ -155,7 +155,7 @@ static void end_reading(struct worker_loop *loop, int rc)
 
 static void read_burst(struct worker_loop *loop)
 {
-    struct frame frame;
+    struct port_frame frame;
     int rc = 1;
 
     for (int i = 0; i < BURST && rc == 1; i++) {

@@ -99,6 +99,12 @@ class Tokens(TemporaryDirectory):
             self.assertEqual(code, 4)
             self.assertIn("a token is one word of at least 16 characters", errors)
         self.assertNotIn("short", errors)
+        self.assertIn("can be read by others", errors)
+
+    def test_what_is_kept_is_private(self):
+        with Policyd("--pcap", self.capture()) as daemon:
+            for name in (".", "state.db", "observed.db", "lock"):
+                self.assertEqual(os.stat(os.path.join(daemon.state, name)).st_mode & 0o077, 0, name)
 
 
 class Stopping(TemporaryDirectory):

@@ -26,6 +26,10 @@ SITE_RESOLVERS = ["192.0.2.53", "2001:db8:53::53"]
 TOKEN = "an-admin-token-for-tests-only"
 
 
+def private(path, flags):
+    return os.open(path, flags, 0o600)
+
+
 class Reply:
     def __init__(self, response):
         self.status = response.status
@@ -43,7 +47,7 @@ class Policyd:
         self.directory = tempfile.mkdtemp(prefix="policyd-test-")
         self.log_path = os.path.join(self.directory, "log")
         self.token_path = os.path.join(self.directory, "token")
-        with open(self.token_path, "w", encoding="ascii") as file:
+        with open(self.token_path, "w", encoding="ascii", opener=private) as file:
             file.write(TOKEN + "\n")
         self.state = state or os.path.join(self.directory, "state")
         self.arguments = [POLICYD, "--http", "127.0.0.1:0", "--state", self.state,

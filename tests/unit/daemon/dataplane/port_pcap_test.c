@@ -54,7 +54,7 @@ static FILE *begin(uint32_t link)
 Test(port_pcap, time_is_the_recordings_and_never_runs_back)
 {
     FILE *file = begin(1);
-    struct frame frame;
+    struct port_frame frame;
 
     put_packet(file, 100, 5, "first");
     put_packet(file, 99, 0, "second");
@@ -77,7 +77,7 @@ Test(port_pcap, time_is_the_recordings_and_never_runs_back)
 Test(port_pcap, a_cut_off_recording_names_the_packet)
 {
     FILE *file = begin(1);
-    struct frame frame;
+    struct port_frame frame;
 
     put_packet(file, 100, 0, "first");
     put(file, 101);
