@@ -499,11 +499,16 @@ void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool 
     report_deny(worker, NULL, index, &verdict);
 }
 
-/* The step a pending flow waits at is in audit mode. */
+/* The step a pending flow waits at is in audit mode, or the one that allowed a flow sni_check holds. */
 static bool waits_in_audit(const pol_worker *worker, const struct flow *flow)
 {
-    return flow->resume != POL_NONE && flow->generation == worker->generation && worker->policy &&
-           worker->policy->steps[flow->resume].mode == POL_MODE_AUDIT;
+    uint32_t step = flow->resume;
+
+    if (flow->generation != worker->generation || !worker->policy)
+        return false;
+    if (flow->state == FLOW_ALLOWED)
+        step = flow->rule == POL_NONE ? POL_NONE : worker->policy->rule_steps[flow->rule];
+    return step != POL_NONE && worker->policy->steps[step].mode == POL_MODE_AUDIT;
 }
 
 void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason)
