@@ -120,10 +120,11 @@ int regex_compile(const pol_ctx *ctx, pol_str pattern, bool caseless, struct reg
         goto out;
     context = pcre2_compile_context_create(general);
     regex = mem_zalloc(mem, sizeof(*regex));
+    if (regex)
+        regex->mem = mem;
     if (!context || !regex)
         goto out;
 
-    regex->mem = mem;
     rc = compile_code(pattern, caseless, context, &regex->code, &regex->bytes, error);
     if (rc < 0)
         goto out;

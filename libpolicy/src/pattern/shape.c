@@ -141,25 +141,29 @@ static bool read_group(struct reader *in, unsigned depth, struct list *ret)
     return true;
 }
 
+/* Behind one item: "?" makes a character or a group optional, but ".+?" only lazy, which finds the
+ * same names; "^?" is no pattern. Other quantifiers repeat without end. */
+static bool read_quantifier(struct reader *in, char symbol, struct list *item)
+{
+    if (in->at == in->end || !strchr("?+*{", *in->at))
+        return true;
+    if (*in->at != '?' || symbol == BEGIN || symbol == END)
+        return false;
+    in->at++;
+    return symbol == ANY_PLUS || symbol == ANY_STAR || list_add(item, STR(""), STR(""));
+}
+
 static bool read_item(struct reader *in, unsigned depth, struct list *ret)
 {
-    char c;
+    char c = 0;
 
     list_clear(ret);
-    if (*in->at == '(') {
-        if (!read_group(in, depth, ret))
-            return false;
-    } else {
-        if (!read_symbol(in, &c))
-            return false;
-        list_add(ret, (pol_str){&c, 1}, STR(""));
-    }
-    if (in->at < in->end && *in->at == '?') {
-        in->at++;
-        return list_add(ret, STR(""), STR(""));
-    }
-    /* Other quantifiers repeat without end. */
-    return in->at == in->end || !strchr("+*{", *in->at);
+    if (*in->at == '(')
+        return read_group(in, depth, ret) && read_quantifier(in, c, ret);
+    if (!read_symbol(in, &c))
+        return false;
+    list_add(ret, (pol_str){&c, 1}, STR(""));
+    return read_quantifier(in, c, ret);
 }
 
 static bool read_sequence(struct reader *in, unsigned depth, struct list *ret)

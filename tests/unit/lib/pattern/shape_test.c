@@ -31,6 +31,11 @@ static const struct {
     {"^.*$", "*:"},
     {"^.*", "*:"},
     {".+", "+:"},
+    {"^.+?\\.b$", "b:b"}, /* lazy, not optional */
+    {"^(?:.*?\\.)?b$", "d:b w:b"},
+    {"^?a$", NULL},
+    {"^a$?", NULL},
+    {"^a??$", NULL},
     {"a\\.b", NULL},
     {"^a\\.b", NULL},
     {"a\\.b$", NULL},
