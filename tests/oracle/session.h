@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ORACLE_SESSION_H
+#define ORACLE_SESSION_H
+
+/*
+ * What should become of one flow: judged when it opens, again when the client's first octets say
+ * what it speaks, and again under a new policy (decisions.md 3, "Flows", "Pending", "SNI and DNS").
+ */
+
+#include "linear.h"
+
+enum session_state {
+    SESSION_NONE,
+    SESSION_ALLOWED,
+    SESSION_PENDING,
+    SESSION_INTERCEPT,
+    SESSION_DENIED
+};
+
+/* What a segment carries. */
+enum session_payload {
+    PAYLOAD_NONE,
+    PAYLOAD_HELLO,  /* the end of a ClientHello, all of it seen now */
+    PAYLOAD_PART,   /* the beginning of one */
+    PAYLOAD_OTHER,  /* client octets that are no TLS */
+    PAYLOAD_BROKEN, /* a malformed ClientHello */
+    PAYLOAD_SERVER  /* any octets of the server */
+};
+
+struct session_denial {
+    uint32_t group, rule;
+    bool audit;
+};
+
+struct session {
+    const struct linear_list *list;
+    struct linear_grants *grants;
+    uint8_t sni_check; /* enum pol_sni_check */
+    pol_mono now;
+
+    struct linear_facts facts;
+    uint8_t state;
+    bool reading;      /* the client's first octets are wanted */
+    bool audit_mode;   /* of the rule that decided */
+    pol_mono deadline; /* for the ClientHello; POL_NEVER */
+    uint32_t carrier_count, pinned;
+    uint32_t resume;
+    uint8_t raw_action;
+    uint16_t reason;
+    uint32_t group, rule, flags;
+
+    unsigned denial_count; /* findings of the packet being judged */
+    struct session_denial denials[8];
+};
+
+/* Judges the opening packet; `may_stay` is false for one that begins no flow. */
+void session_open(struct session *session, const struct linear_facts *facts, bool may_stay);
+/* One more packet of the flow, after session->list may have changed. */
+void session_packet(struct session *session, bool reloaded, enum session_payload payload, int sni);
+/* The octets of the packet that opened the flow. */
+void session_payload(struct session *session, enum session_payload payload, int sni);
+/* It is over. */
+void session_end(struct session *session);
+
+#endif
