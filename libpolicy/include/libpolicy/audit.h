@@ -53,7 +53,7 @@ typedef struct pol_finding {
     char group[257];     /* id; "default" when no group matched */
     char rule[257];      /* id of the newest event's rule; may be empty */
     char name[POL_NAME_MAX + 1]; /* dns: queried name. tls: SNI */
-    char fqdn[POL_NAME_MAX + 1]; /* l4, tls: newest name known for dst */
+    char fqdn[POL_NAME_MAX + 1]; /* l4, tls, icmp: newest name known for dst */
     char names[POL_FINDING_NAMES][POL_NAME_MAX + 1]; /* all names known for dst, newest first */
 } pol_finding;
 
@@ -64,8 +64,8 @@ POL_API void pol_audit_free(pol_audit *audit);
 /**
  * Merges an event into its finding. Events that are no denial are ignored.
  *
- * @param policy  the policy of event->verdict.generation, for the ids; may be NULL only for events
- *                of generation 0
+ * @param policy  the policy of event->verdict.generation, for the ids; may be NULL for events whose
+ *                group and rule are POL_NONE
  * @param grants  may be NULL; asked for all names known for the destination
  * @param wall    the event's time of day
  *
@@ -77,7 +77,7 @@ POL_API int pol_audit_add(pol_audit *audit, const pol_policy *policy, const pol_
                           const pol_event *event, pol_wall wall);
 
 /** Adds a finding from a store or from another node: counts are summed, the time span is widened.
- *  @return POL_OK, POL_E_INVALID (unknown type, no terminated text) */
+ *  @return POL_OK, POL_E_INVALID (unknown type, count 0, text without end) */
 POL_API int pol_audit_restore(pol_audit *audit, const pol_finding *finding);
 
 /** Adds all findings of @p from. */
@@ -106,7 +106,8 @@ POL_API int pol_audit_find(const pol_audit *audit, const pol_audit_query *query,
                            bool (*visit)(void *user, const pol_finding *finding), void *user);
 
 /** Visits findings that changed since the last call, and forgets that they did: for a store that
- *  writes behind. Evicted ones are visited with count 0. */
+ *  writes behind. Evicted ones come first, with count 0. A finding for which @p visit returns
+ *  false stays changed. */
 POL_API size_t pol_audit_changes(pol_audit *audit,
                                  bool (*visit)(void *user, const pol_finding *finding), void *user);
 

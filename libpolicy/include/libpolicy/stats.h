@@ -23,7 +23,8 @@ typedef struct pol_counters pol_counters;
 typedef struct pol_counter_info {
     const char *name;   /* as in Prometheus: "dp_packets_total" */
     const char *labels; /* fixed labels: "direction=\"outbound\",proto=\"tcp\""; may be empty */
-    const char *unit;   /* "packets", "bytes", "seconds", …; may be empty */
+    const char *unit;   /* "packets", "bytes", "millionths" (of a ratio), …; may be
+                           empty */
     const char *help;   /* one sentence: when it moves */
     bool is_gauge;
     bool by_group;      /* has one value per group besides */

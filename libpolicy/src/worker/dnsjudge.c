@@ -366,9 +366,16 @@ int pol_dns_learn(pol_worker *worker, const pol_dns_query *query, pol_bytes answ
         return POL_E_INVALID;
     if (now > worker->now)
         worker->now = now;
-    if (dns_message_read(answer, &worker->message) != POL_OK ||
-        !dns_response_matches(&key, &worker->message))
+    if (dns_message_read(answer, &worker->message) != POL_OK) {
+        counter_add(&worker->counters, COUNT_MISMATCH_PARSE, 1);
         return POL_E_FORMAT;
+    }
+    if (!dns_response_matches(&key, &worker->message)) {
+        counter_add(&worker->counters,
+                    worker->message.id == key.id ? COUNT_MISMATCH_QUESTION : COUNT_MISMATCH_TXID,
+                    1);
+        return POL_E_FORMAT;
+    }
     dns_teach(worker, query, &walked, &learned);
     *ret_learned = (pol_dns_learned){
         .addresses = (uint32_t)walked.count,
