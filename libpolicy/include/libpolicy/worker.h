@@ -142,7 +142,8 @@ enum pol_end { /* why a flow ended */
     POL_END_FIN,
     POL_END_RST,
     POL_END_IDLE,
-    POL_END_POLICY,  /* judged again and denied, or denied on TLS facts; the entry stays, denied */
+    POL_END_POLICY,  /* it was denied after it had been opened; its end comes when the denied entry has
+                        been silent for pol_idle.denied */
     POL_END_EVICTED, /* made room for another */
     POL_END_REUSED,  /* the same addresses and ports began anew */
     POL_END_FLUSHED  /* pol_worker_flush() */

@@ -141,7 +141,7 @@ static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet,
     }
     if (moved)
         flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
-    if (flow->grant != POL_NONE && worker->now - flow->touched >= POL_SECONDS) {
+    if (flow->grant != POL_NONE && (moved || worker->now - flow->touched >= POL_SECONDS)) {
         grants_touch(worker->opts.grants, flow->grant, worker->now, flow->both_ways);
         flow->touched = worker->now;
     }

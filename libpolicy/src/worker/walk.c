@@ -396,12 +396,10 @@ static void settle(struct walk_outcome *out, const struct unknowns *unknown)
 static void explain(struct walk_outcome *out, const struct walk_facts *facts, bool limit,
                     bool tls_failed)
 {
-    if (out->raw_action != POL_DENY)
+    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE)
         return;
     if (limit)
         out->reason = POL_WHY_LIMIT;
-    else if (out->reason == POL_WHY_RULE || out->reason == POL_WHY_INTERCEPT_TOO_LATE)
-        return;
     else if (out->expired)
         out->reason = POL_WHY_DNS_EXPIRED;
     else if (tls_failed && facts->forwarded && facts->tls == TLS_NOT)
