@@ -142,23 +142,19 @@ static bool dataplane_failed(const struct readiness *readiness)
 
 static void check_dns(struct readiness *readiness, uint32_t needs)
 {
-    char detail[POL_READY_DETAIL];
+    char detail[POL_READY_DETAIL] = "";
     pol_grants_stats stats;
 
     pol_grants_stats_get(readiness->options.grants, &stats);
-    if (!(needs & POL_NEEDS_DNS)) {
-        pol_ready_set(readiness->ready, "dns_allowlist", true, NULL);
-    } else if (dataplane_failed(readiness)) {
-        pol_ready_set(readiness->ready, "dns_allowlist", false,
-                      "rules have hostnames, but no DNS is learned: the dataplane is not running");
-    } else if (stats.live >= stats.capacity) {
+    if (needs & POL_NEEDS_DNS && dataplane_failed(readiness))
+        snprintf(detail, sizeof(detail),
+                 "rules have hostnames, but no DNS is learned: the dataplane is not running");
+    else if (needs & POL_NEEDS_DNS && stats.live >= stats.capacity)
         snprintf(detail, sizeof(detail),
                  "all %" PRIu32 " grants are in use; raise dataplane.dns_allowlist_capacity",
                  stats.capacity);
-        pol_ready_set(readiness->ready, "dns_allowlist", false, detail);
-    } else {
-        pol_ready_set(readiness->ready, "dns_allowlist", true, NULL);
-    }
+
+    pol_ready_set(readiness->ready, "dns_allowlist", !*detail, *detail ? detail : NULL);
 }
 
 static void check_all(struct readiness *readiness)

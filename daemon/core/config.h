@@ -78,14 +78,14 @@ struct config_place {
 enum config_type { CONFIG_TEXT, CONFIG_LIST, CONFIG_COUNT, CONFIG_BOOL, CONFIG_CHOICE };
 
 struct config_key {
-    const char *name; /* as in the file, sections joined by dots */
-    enum config_type type;
+    const char *name;                       /* as in the file, sections joined by dots */
     size_t offset;                          /* of the field in struct config's value */
     const char *standard;                   /* the default as text; NULL: empty */
     uint64_t least, most;                   /* CONFIG_COUNT */
     const char *const *choices;             /* CONFIG_CHOICE, NULL at the end */
     const char *(*check)(const char *text); /* why a text cannot be; NULL when it can */
-    bool live;                              /* SIGHUP is enough; no restart */
+    enum config_type type;
+    bool live; /* SIGHUP is enough; no restart */
 };
 
 extern const struct config_key config_keys[];

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 64
+#define BATCH ((size_t)64)
 
 /* The whole table as it is now, in memory that is free()d after the answer. */
 struct listing {

@@ -6,7 +6,7 @@
 
 static int digit(char c)
 {
-    return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
+    return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
 static void decode(const char *from, size_t len, char *ret, size_t capacity)
@@ -19,7 +19,7 @@ static void decode(const char *from, size_t len, char *ret, size_t capacity)
             ret[out++] = (char)(digit(from[i + 1]) << 4 | digit(from[i + 2]));
             i += 2;
         } else {
-            ret[out++] = from[i] == '+' ? ' ' : from[i];
+            ret[out++] = (char)(from[i] == '+' ? ' ' : from[i]);
         }
     }
     ret[out] = '\0';

@@ -18,7 +18,7 @@
 #include "http/head.h"
 #include "http/respond.h"
 
-#define DRAIN_LIMIT (16 * HTTP_BODY_LIMIT) /* what is read from a client before it is cut off */
+#define DRAIN_LIMIT (UINT64_C(16) * HTTP_BODY_LIMIT) /* what is read from a client before it is cut off */
 
 struct server {
     struct server_options options;
