@@ -295,6 +295,7 @@ static void add_finding(struct facts *facts, const pol_finding *finding)
     facts_add(facts, "name", "%s", *finding->name ? finding->name : "-");
     facts_add(facts, "fqdn", "%s", *finding->fqdn ? finding->fqdn : "-");
     facts_add(facts, "port", "%u", (unsigned)finding->dst_port);
+    facts_add(facts, "type", "%u/%u", (unsigned)finding->icmp_type, (unsigned)finding->icmp_code);
     facts_add(facts, "qtype", "%u", (unsigned)finding->query_type);
     facts_add(facts, "generation", "%llu", (unsigned long long)finding->generation);
     (void)pol_addr_format(&finding->src, text);
