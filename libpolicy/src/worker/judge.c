@@ -442,6 +442,7 @@ static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
     flow->end_cause = (uint8_t)cause;
     flow->alive = worker->now;
     flow_half_open(&worker->flows, index, false);
+    release_grant(worker, flow); /* a denied entry is no flow that a name could carry */
     tls_forget(worker, flow);
     dns_tcp_forget(worker, flow);
     flow->watch = WATCH_NONE;
@@ -490,7 +491,6 @@ void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool 
         tls_forget(worker, flow);
     } else {
         flow->state = FLOW_DENIED;
-        release_grant(worker, flow);
         to_denied(worker, index, POL_END_NONE);
     }
     count_pending(worker, flow);
