@@ -434,11 +434,10 @@ static void settle(struct walk *walk, struct linear_outcome *out)
         wait_for_tls(out);
 }
 
+/* A denial that a name or TLS would have averted says so. */
 static void explain(const struct walk *walk, struct linear_outcome *out)
 {
-    bool by_default = out->reason == POL_WHY_GROUP_DEFAULT || out->reason == POL_WHY_POLICY_DEFAULT;
-
-    if (out->raw_action != POL_DENY || !by_default)
+    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE)
         return;
     if (walk->expired)
         out->reason = POL_WHY_DNS_EXPIRED;

@@ -34,7 +34,8 @@ static bool enforces_sni(const struct session *session)
 /* Does the verdict hang on the ClientHello? */
 static bool hangs(const struct session *session)
 {
-    return session->state == SESSION_PENDING || enforces_sni(session);
+    return session->state == SESSION_PENDING ||
+           (enforces_sni(session) && session->facts.tls == HELLO_UNKNOWN);
 }
 
 static void take(struct session *session, const struct linear_outcome *out)

@@ -434,13 +434,17 @@ static bool later_packet(struct world *world, bool reloaded)
 static bool follow_ups(struct world *world)
 {
     unsigned count = draw_below(&world->draw, 4);
+    bool waited = false;
 
     for (unsigned i = 0; i < count; i++) {
-        bool reloaded = draw_percent(&world->draw, 25);
+        bool reloaded = draw_percent(&world->draw, 25), wait = draw_percent(&world->draw, 6);
 
-        /* With several names for one address it is nobody's business which of them is held. */
-        if (world->session.carrier_count < 2 && draw_percent(&world->draw, 6))
+        /* Which of several names a flow holds is nobody's business, so none may run out. */
+        if (world->session.carrier_count > 1 && (wait || waited))
+            return true;
+        if (wait)
             let_time_pass(world, draw_between(&world->draw, 1, 200) * POL_SECONDS);
+        waited |= wait;
         if (reloaded && !reload(world))
             return differ(world, "pol_worker_use");
         if (!later_packet(world, reloaded))
