@@ -464,7 +464,7 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
         } else if (holds == UNKNOWN) {
             note_unknown(&unknown, step, index, policy->audit_continues);
         } else {
-            tls_failed |= step->tls != NULL;
+            tls_failed |= step->tls && facts->key.proto == PROTO_TCP;
         }
         i = index + 1;
     }
