@@ -25,7 +25,7 @@
 #include "match/rule.h"
 #include "net/ipset.h"
 #include "net/proto.h"
-#include "policy/program.h"
+#include "program/program.h"
 
 enum {
     FLOWS = 1 << 16,

@@ -10,7 +10,7 @@
 
 #include "base/slice.h"
 #include "pattern/patterns.h"
-#include "policy/program.h"
+#include "program/program.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -163,6 +163,9 @@ typedef struct pol_event {
     uint16_t vlan;       /* outermost VLAN identifier, 0 without a tag */
     pol_tuple tuple;     /* oriented as the flow was opened; DNS: client to resolver */
     pol_verdict verdict;
+    uint64_t names_key;  /* group key under which names of the destination are known, for
+                            pol_grants_names(): the deciding group's, or that of another group of
+                            the opener if it has names and the deciding one has none */
     pol_mono at;         /* when it happened */
     pol_mono first;      /* FLOW_*: first packet. DNS: the query */
     pol_mono last;       /* FLOW_*: newest packet */

@@ -54,21 +54,25 @@ enum {
     LANES = 8
 };
 
-/* Sizes that were measured, see classify_bench.c. */
+/* Sizes that were measured with classify_bench. */
 enum {
-    LEAF_FLATS = 8, /* a node of that many is not cut further */
-    DEPTH_MAX = 24,
-    FORKS_MAX = 3,     /* on the way from the root to a leaf */
-    CUT_BITS = 8,      /* children of a node, as a power of two */
-    ROOT_BITS = 12,    /* of the root of a large tree */
-    SAMPLE_MAX = 2048, /* flats a cut is judged by */
-    COPIES_MAX = 4,
+    ROOTS_MIN = 8, /* bits of an IPv4 address that a partition resolves by table */
+    ROOTS_MAX = 16,
     PRODUCTS_MAX = 256, /* flats of one step */
-    FORK_FLATS = 32,
+
+    LEAF_FLATS = 8,      /* a node of that many is not cut further */
+    LEAF_FLATS_MAX = 16, /* the same in a large policy, which saves half of its memory: */
+    LARGE_POLICY = 8192, /* flats from which a copy less is worth more than a comparison less */
+    DEPTH_MAX = 24,
+    CUT_BITS = 8,   /* children of a node, as a power of two */
+    ROOT_BITS = 12, /* the same for the root of a tree */
+    COPIES_MAX = 4,
+    SAMPLE_MAX = 2048, /* flats a cut is judged by */
+    FORKS_MAX = 3,     /* on the way from the root to a leaf */
+    FORK_FLATS = 32,   /* a node of fewer is not forked */
+
     MERGE_FACTOR = 3, /* flats in merged trees, for each flat of the policy */
-    MERGE_FLOOR = 20000,
-    ROOTS_MIN = 8, /* bits of an IPv4 address */
-    ROOTS_MAX = 16
+    MERGE_FLOOR = 20000
 };
 
 typedef int32_t i32x4 __attribute__((vector_size(16)));
@@ -441,6 +445,24 @@ static inline uint32_t cut_child(const struct node *node, int32_t at)
     return (uint32_t)(part > node->last ? node->last : part);
 }
 
+static inline const struct node *cut_step(const struct classifier *c, const struct node *node,
+                                          const struct probe *probe)
+{
+    return &c->nodes[node->child + cut_child(node, probe->at[node->kind])];
+}
+
+/* The second branch of a fork, one step on and already on its way into the cache. */
+static inline const struct node *fork_later(const struct classifier *c, const struct node *node,
+                                            const struct probe *probe)
+{
+    const struct node *later = &c->nodes[node->child + 1];
+
+    if (later->kind < DIM_COUNT)
+        later = cut_step(c, later, probe);
+    __builtin_prefetch(later);
+    return later;
+}
+
 /* The first tag in the tree, or best if there is none below it. */
 static inline int32_t tree_find(const struct classifier *c, const struct node *node,
                                 const struct probe *probe, int32_t best)
@@ -450,10 +472,10 @@ static inline int32_t tree_find(const struct classifier *c, const struct node *n
 
     for (;;) {
         while (node->kind < DIM_COUNT)
-            node = &c->nodes[node->child + cut_child(node, probe->at[node->kind])];
+            node = cut_step(c, node, probe);
 
         if (node->kind == NODE_FORK) {
-            later[waiting++] = &c->nodes[node->child + 1];
+            later[waiting++] = fork_later(c, node, probe);
             node = &c->nodes[node->child];
             continue;
         }
@@ -612,6 +634,7 @@ struct build {
     struct vec nodes, blocks, parts, chain, part_alls, spots, lists, list_groups;
     struct vec table;  /* uint32_t: hash of interned lists, by list id */
     struct vec ids;    /* uint32_t: stack of flat numbers, used by the tree in work */
+    size_t leaf_flats; /* LEAF_FLATS or LEAF_FLATS_MAX */
     size_t merge_left; /* flats that merged trees may still have */
 };
 
@@ -1417,10 +1440,11 @@ static uint32_t cut_part(const struct cut *cut, int32_t at)
  * meets in its leaf. */
 static void judge(const struct build *b, const struct task *task, struct cut *cut)
 {
-    int32_t change[(1 << ROOT_BITS) + 1] = {0};
+    int32_t change[(1 << ROOT_BITS) + 1];
     size_t stride = task->count / SAMPLE_MAX + 1, sampled = 0, total = 0, here = 0;
     double scanned = 0;
 
+    memset(change, 0, ((size_t)cut->last + 2) * sizeof(change[0]));
     for (size_t i = 0; i < task->count; i += stride, sampled++) {
         struct span span = clip(flat_span(task_flat(b, task, i), cut->dim), &task->box, cut->dim);
 
@@ -1430,7 +1454,7 @@ static void judge(const struct build *b, const struct task *task, struct cut *cu
     for (unsigned i = 0; i <= cut->last; i++) {
         here += (size_t)(int64_t)change[i];
         total += here;
-        scanned += (double)here * (double)(here < LEAF_FLATS ? LEAF_FLATS : here);
+        scanned += (double)here * (double)(here < b->leaf_flats ? b->leaf_flats : here);
     }
     cut->cost = scanned / (double)total * (double)stride;
     cut->copies = (total - sampled) * stride;
@@ -1587,7 +1611,7 @@ static bool same_flats(const struct build *b, const struct task *x, const struct
 
 /* Neighbouring children that share a leaf. */
 struct run {
-    uint32_t ids[LEAF_FLATS]; /* all of their flats, ascending */
+    uint32_t ids[LEAF_FLATS_MAX]; /* all of their flats, ascending */
     size_t count;
     size_t first, end; /* their places in nodes */
 };
@@ -1602,7 +1626,7 @@ static bool run_join(const struct build *b, struct run *run, const struct task *
         uint32_t x = i < run->count ? run->ids[i] : UINT32_MAX;
         uint32_t y = j < task->count ? ids[j] : UINT32_MAX;
 
-        if (joined.count == LEAF_FLATS)
+        if (joined.count == b->leaf_flats)
             return false;
         joined.ids[joined.count++] = x < y ? x : y;
         i += x <= y;
@@ -1690,16 +1714,16 @@ static bool is_broad(const struct build *b, const struct task *task, size_t i, u
     return span.high - span.low > (edges.high - edges.low) / 2;
 }
 
-/* The dimension in which broad and narrow flats are best separated, and its edges. */
-static bool choose_fork(const struct build *b, const struct task *task, unsigned *ret_dim,
-                        struct span *ret_edges)
+/* Of the first dimensions, the one in which broad and narrow flats are best separated, and its
+ * edges. There must be more than `least` of both. */
+static bool choose_fork(const struct build *b, const struct task *task, unsigned dims, size_t least,
+                        unsigned *ret_dim, struct span *ret_edges)
 {
-    size_t best = task->count / 8;
+    bool found = false;
 
     if (task->forks == FORKS_MAX || task->count < FORK_FLATS)
         return false;
-    *ret_dim = DIM_COUNT;
-    for (unsigned dim = 0; dim < DIM_PORT_LOW; dim++) {
+    for (unsigned dim = 0; dim < dims; dim++) {
         struct span edges;
         size_t broad = 0;
 
@@ -1707,13 +1731,22 @@ static bool choose_fork(const struct build *b, const struct task *task, unsigned
             continue;
         for (size_t i = 0; i < task->count; i++)
             broad += is_broad(b, task, i, dim, edges);
-        if (at_most(broad, task->count - broad) > best) {
-            best = at_most(broad, task->count - broad);
-            *ret_dim = dim;
-            *ret_edges = edges;
-        }
+        if (at_most(broad, task->count - broad) <= least)
+            continue;
+        least = at_most(broad, task->count - broad);
+        *ret_dim = dim;
+        *ret_edges = edges;
+        found = true;
     }
-    return *ret_dim != DIM_COUNT;
+    return found;
+}
+
+/* Flats with broad destinations would be copied into most children of a tree's first cuts, and
+ * there are some in every policy ("any to port 443"): they get a branch of their own at once. */
+static bool choose_root_fork(const struct build *b, const struct task *task, unsigned *ret_dim,
+                             struct span *ret_edges)
+{
+    return task->depth == 0 && choose_fork(b, task, DIM_DST + 1, LANES, ret_dim, ret_edges);
 }
 
 /* The narrow or the broad flats of a task, on top of the ids. */
@@ -1764,11 +1797,13 @@ static int tree_node(struct build *b, const struct task *task, struct node *ret_
     struct span edges = {0};
     unsigned dim = 0;
 
-    if (task->count <= LEAF_FLATS || task->depth == DEPTH_MAX)
+    if (task->count <= b->leaf_flats || task->depth == DEPTH_MAX)
         return tree_leaf(b, ids_at(b, task->first), task->count, ret_node);
+    if (choose_root_fork(b, task, &dim, &edges))
+        return tree_fork(b, task, dim, edges, ret_node);
     if (choose_cut(b, task, &cut))
         return tree_cut(b, task, &cut, ret_node);
-    if (choose_fork(b, task, &dim, &edges))
+    if (choose_fork(b, task, DIM_PORT_LOW, task->count / 8, &dim, &edges))
         return tree_fork(b, task, dim, edges, ret_node);
     return tree_leaf(b, ids_at(b, task->first), task->count, ret_node);
 }
@@ -1878,6 +1913,7 @@ static int build_list(struct build *b, struct list *list)
 
 static int build_lists(struct build *b)
 {
+    b->leaf_flats = b->flats.count < LARGE_POLICY ? LEAF_FLATS : LEAF_FLATS_MAX;
     b->merge_left = MERGE_FACTOR * (b->flats.count + b->alls.count) + MERGE_FLOOR;
     memset(b->group_parts, 0xff, b->group_count * sizeof(*b->group_parts));
     for (size_t i = 0; i < b->lists.count; i++) {

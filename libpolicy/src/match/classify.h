@@ -14,7 +14,7 @@
 #include <libpolicy/packet.h>
 
 #include "base/arena.h"
-#include "policy/program.h"
+#include "program/program.h"
 
 struct classifier;
 

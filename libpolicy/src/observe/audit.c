@@ -400,7 +400,7 @@ static void fill_names(pol_finding *finding, const pol_grants *grants, const pol
 
     text_copy(finding->fqdn, sizeof(finding->fqdn), (pol_str){event->fqdn, event->fqdn_len});
     if (grants)
-        count = pol_grants_names(grants, event->verdict.group_key, &finding->dst, event->at, known,
+        count = pol_grants_names(grants, event->names_key, &finding->dst, event->at, known,
                                  POL_FINDING_NAMES);
     if (count > POL_FINDING_NAMES)
         count = POL_FINDING_NAMES;

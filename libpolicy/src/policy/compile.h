@@ -3,7 +3,7 @@
 #define POLICY_COMPILE_H
 
 #include "policy/model.h"
-#include "policy/program.h"
+#include "program/program.h"
 
 /* Where the rules and groups of a program stand in the document, for warnings. */
 struct compile_origin {

@@ -5,7 +5,7 @@
 #include "policy/check.h"
 #include "policy/compile.h"
 #include "policy/host.h"
-#include "policy/http.h"
+#include "program/http.h"
 
 static const struct regex *regex_of(const struct pol_policy *policy, const struct pm_regex *regex)
 {

@@ -9,7 +9,7 @@
 #include "policy/check.h"
 #include "policy/compile.h"
 #include "policy/load.h"
-#include "policy/program.h"
+#include "program/program.h"
 #include "policy/warn.h"
 
 static const pol_compile_options defaults = {

@@ -244,6 +244,9 @@ static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet,
 {
     struct flow_key key;
 
+    /* It goes to who sent what it quotes, or it is forged. */
+    if (memcmp(&packet->tuple.dst, &packet->inner.src, sizeof(packet->inner.src)) != 0)
+        return POL_NONE;
     flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, ret_end);
     return flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
 }

@@ -5,6 +5,10 @@
 
 #include "net/proto.h"
 
+enum {
+    OTHER_GROUPS = 8 /* groups of the opener that are asked for a name */
+};
+
 static pol_event *place(pol_worker *worker)
 {
     pol_event *event = events_place(&worker->events);
@@ -14,26 +18,62 @@ static pol_event *place(pol_worker *worker)
     return event;
 }
 
-/* The newest name known for the destination, in the group or without one. */
-static void put_fqdn(pol_worker *worker, uint64_t group_key, pol_event *event)
+static const struct grants_hit *newest_name(pol_worker *worker, uint64_t key, const pol_addr *addr)
 {
     const struct grants_hit *best = NULL;
-    const pol_grants *grants = worker->opts.grants;
-    uint64_t keys[2] = {group_key, 0};
+    size_t count = grants_lookup(worker->opts.grants, key, addr, worker->now, worker->walker.hits);
 
-    for (int k = 0; grants && k < 2 && !best; k++) {
-        size_t count =
-            grants_lookup(grants, keys[k], &event->tuple.dst, worker->now, worker->walker.hits);
+    for (size_t i = 0; i < count; i++) {
+        const struct grants_hit *hit = &worker->walker.hits[i];
 
-        for (size_t i = 0; i < count; i++) {
-            const struct grants_hit *hit = &worker->walker.hits[i];
-
-            if (hit->state != POL_GRANT_GONE && (!best || hit->used > best->used))
-                best = hit;
-        }
+        if (hit->state != POL_GRANT_GONE && (!best || hit->used > best->used))
+            best = hit;
     }
     worker->walker.hits_group = POL_NONE; /* the scratch now holds something else */
-    if (best && !grants_name(grants, best->name, best->name_hash, event->fqdn, &event->fqdn_len))
+    return best;
+}
+
+/* A name that one of the opener's other groups has resolved: a default that denied has no names of
+ * its own, but the finding should say what the client was after. */
+static const struct grants_hit *name_of_others(pol_worker *worker, pol_event *event)
+{
+    const pol_policy *policy = worker->policy;
+    const struct grants_hit *best = NULL;
+    struct classify_path path;
+    uint32_t group;
+
+    if (!policy)
+        return NULL;
+    classify_source(policy->by_packet, &event->tuple.src, &path);
+    group = classify_group(policy->by_packet, &path, 0);
+    for (int i = 0; i < OTHER_GROUPS && group != POL_NONE && !best; i++) {
+        event->names_key = policy->groups[group].key;
+        if (policy->groups[group].has_query_rules)
+            best = newest_name(worker, event->names_key, &event->tuple.dst);
+        group = classify_group(policy->by_packet, &path, group + 1);
+    }
+    return best;
+}
+
+/* The newest name known for the destination: in the deciding group, in another group of the opener,
+ * or recorded without a group. */
+static void put_fqdn(pol_worker *worker, uint64_t group_key, pol_event *event)
+{
+    const struct grants_hit *best;
+
+    event->names_key = group_key;
+    if (!worker->opts.grants)
+        return;
+    best = newest_name(worker, group_key, &event->tuple.dst);
+    if (!best)
+        best = name_of_others(worker, event);
+    if (!best) {
+        event->names_key = group_key;
+        best = newest_name(worker, 0, &event->tuple.dst);
+    }
+    if (best &&
+        !grants_name(worker->opts.grants, best->name, best->name_hash, event->fqdn,
+                     &event->fqdn_len))
         event->fqdn[event->fqdn_len = 0] = '\0';
 }
 

@@ -24,7 +24,7 @@
 #include "flow/tcp.h"
 #include "worker/walk.h"
 #include "observe/counters.h"
-#include "policy/program.h"
+#include "program/program.h"
 #include "wire/dns.h"
 #include "worker/events.h"
 #include "worker/fragments.h"

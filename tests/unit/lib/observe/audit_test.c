@@ -372,7 +372,7 @@ Test(audit, all_names_known_for_the_destination_are_kept_newest_first)
     learn(grants, "old.example", "192.0.2.1", POL_SECONDS);
     learn(grants, "new.example", "192.0.2.1", 2 * POL_SECONDS);
     learn(grants, "other.example", "192.0.2.2", 3 * POL_SECONDS);
-    event.verdict.group_key = 7;
+    event.verdict.group_key = event.names_key = 7;
     event.at = 4 * POL_SECONDS;
     cr_assert_eq(pol_audit_add(audit, NULL, grants, &event, 1), POL_OK);
 

@@ -5,8 +5,8 @@
 #include "net/portset.h"
 #include "pattern/patterns.h"
 #include "certificate.h"
-#include "policy/http.h"
-#include "policy/program.h"
+#include "program/http.h"
+#include "program/program.h"
 
 Test(compile, steps_are_rules_by_priority_then_defaults)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef POLICY_PROGRAM_H
-#define POLICY_PROGRAM_H
+#ifndef PROGRAM_PROGRAM_H
+#define PROGRAM_PROGRAM_H
 
 /*
  * The compiled form of a policy, read-only after the build (pp_* for "policy program"; what the
- * author wrote is pm_* in model.h).
+ * author wrote is pm_* in policy/model.h).
  *
  * Flattened, a policy is ONE ordered list of steps: for every group in priority order its rules in
  * priority order, then a step for the group's default, and at the very end the policy's default.

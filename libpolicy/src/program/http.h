@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef POLICY_HTTP_H
-#define POLICY_HTTP_H
+#ifndef PROGRAM_HTTP_H
+#define PROGRAM_HTTP_H
 
 /*
  * Compiled constraints on intercepted requests and responses (tls.http of a rule). All parts that
