@@ -11,7 +11,9 @@
  * Addresses. A `partition` cuts both address spaces into intervals no prefix border lies inside,
  * and numbers them in address order, IPv4 first. One partition of the sources leads to the deepest
  * node; one of the destinations turns every destination set into ranges of numbers, so that the
- * trees know no families and no 128-bit arithmetic. A search takes log9(borders) cache lines.
+ * trees know no families and no 128-bit arithmetic. For IPv4 a table by the upper
+ * bits leads to a few borders that are compared all at once, two dependent accesses; for IPv6 a
+ * search takes one cache line for every factor of nine in borders.
  *
  * Flats. A step becomes the products of its destination ranges and port ranges: boxes in
  * (destination number, destination port, source port, protocol). ICMP type and code stand in the
@@ -23,10 +25,10 @@
  * time; leaves check every field, so a cut may ignore whatever it likes. Flats are ordered by step
  * everywhere, and the number kept with a flat is (step * 2 + inexact), so "next match from i" is
  * one more comparison and the first hit in a leaf is the answer. A cut copies the flats that cross
- * it. A tree may hold at most COPIES_MAX flats for each of its own; when no cut is worth its
- * copies, a `fork` separates the flats that span a dimension from those that do not, and both
- * branches are searched. What can be neither cut nor forked becomes a long leaf: correct, 8 flats
- * in a few ns.
+ * it. A tree may hold at most COPIES_MAX flats for each of its own. A `fork` separates the flats
+ * that span a dimension from those that do not, and both branches are searched: at the root of a
+ * tree for destinations, elsewhere when no cut is worth its copies. What can be neither cut nor
+ * forked becomes a long leaf: correct, 8 flats in a few ns.
  *
  * Lists. A node with several groups wants one tree of all their steps. Since a group may be in many
  * lists, that is done only while all merged trees together stay within a multiple of the number of
