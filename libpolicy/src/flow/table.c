@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/table.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -11,12 +12,22 @@ enum {
     WHEEL_SLOTS = 8192 /* seconds ahead the wheel can see; longer waits are put back on it */
 };
 
+enum {
+    LINE = 64
+};
+
+static size_t block_bytes(const struct flow_table *table)
+{
+    return table->capacity * sizeof(*table->flows) + LINE;
+}
+
 int flow_table_init(struct flow_table *table, const pol_mem *mem, uint32_t capacity,
                     const uint64_t seed[2])
 {
     uint32_t heads = 16;
 
-    while (heads < capacity)
+    /* Two heads per flow: most chains have one entry, so a lookup touches one line of each. */
+    while (heads < 2 * capacity)
         heads *= 2;
     *table = (struct flow_table){
         .capacity = capacity,
@@ -27,11 +38,12 @@ int flow_table_init(struct flow_table *table, const pol_mem *mem, uint32_t capac
         .next_id = 1,
         .seed = {seed[0], seed[1]},
     };
-    table->flows = mem_array(mem, capacity, sizeof(*table->flows));
+    table->block = mem_zalloc(mem, block_bytes(table));
+    table->flows = (struct flow *)(((uintptr_t)table->block + LINE - 1) & ~(uintptr_t)(LINE - 1));
     table->names = mem_array(mem, capacity, sizeof(*table->names));
     table->heads = mem_array(mem, heads, sizeof(*table->heads));
     table->wheel = mem_array(mem, WHEEL_SLOTS, sizeof(*table->wheel));
-    if (!table->flows || !table->names || !table->heads || !table->wheel) {
+    if (!table->block || !table->names || !table->heads || !table->wheel) {
         flow_table_fini(table, mem);
         return POL_E_NOMEM;
     }
@@ -46,7 +58,7 @@ int flow_table_init(struct flow_table *table, const pol_mem *mem, uint32_t capac
 
 void flow_table_fini(struct flow_table *table, const pol_mem *mem)
 {
-    mem_free(mem, table->flows, table->capacity * sizeof(*table->flows));
+    mem_free(mem, table->block, block_bytes(table));
     mem_free(mem, table->names, table->capacity * sizeof(*table->names));
     mem_free(mem, table->heads, ((size_t)table->mask + 1) * sizeof(*table->heads));
     mem_free(mem, table->wheel, WHEEL_SLOTS * sizeof(*table->wheel));
@@ -122,7 +134,7 @@ void flow_prefetch_entry(const struct flow_table *table, uint64_t hash)
     index = table->heads[hash & table->mask];
     if (index == POL_NONE)
         return;
-    for (size_t line = 0; line < sizeof(struct flow); line += 64)
+    for (size_t line = 0; line < offsetof(struct flow, first); line += 64)
         __builtin_prefetch((const char *)&table->flows[index] + line, 1);
 }
 

@@ -48,30 +48,10 @@ enum tls_watch {
     WATCH_PENDING   /* the flow's verdict depends on it */
 };
 
+/* In order of use: a packet of a settled flow touches the first three cache lines only. */
 struct flow {
-    struct flow_key key;
+    _Alignas(64) struct flow_key key;
     uint32_t next;          /* in the hash chain */
-    uint64_t id;
-    uint64_t generation;    /* that judged it last */
-    uint64_t group_key;
-    pol_mono first, last;   /* packets */
-    pol_mono alive;         /* what idle time counts from */
-    pol_mono tls_deadline;  /* POL_NEVER: none */
-    pol_mono reported;      /* newest FLOW_ACTIVE */
-    pol_mono touched;       /* newest refresh of its grant */
-    uint64_t packets[2], bytes[2]; /* [0] from the opener, [1] to it */
-    uint32_t group, rule;   /* of the policy that judged it, or POL_NONE */
-    uint32_t resume;        /* step at which the walk goes on when TLS facts arrive, or POL_NONE */
-    uint32_t grant, grant_version; /* pinned slot, or POL_NONE */
-    uint32_t isn;           /* TCP: the opener's initial sequence number */
-    uint32_t peer_isn;      /* TCP: the responder's, with syn_ack */
-    uint32_t stream;        /* collector of the ClientHello, or of DNS queries; POL_NONE */
-    uint32_t reply_stream;  /* collector of DNS answers over TCP; POL_NONE */
-    uint32_t dns_next[2];   /* DNS over TCP: sequence number of the next message, by direction */
-    uint32_t wheel_prev, wheel_next, wheel_slot; /* wheel_slot POL_NONE: not on the wheel */
-    uint32_t half_prev, half_next; /* list of half-open flows, oldest first */
-    uint32_t verdict_flags; /* enum pol_verdict_flag that stay with the flow */
-    uint16_t reason;
     uint8_t state;          /* enum flow_state */
     uint8_t raw_action;     /* enum pol_action */
     uint8_t opener;         /* which end of the key opened it: 0 or 1 */
@@ -79,21 +59,47 @@ struct flow {
     uint8_t phase;          /* enum tcp_phase; TCP only */
     uint8_t tls;            /* enum tls_fact */
     uint8_t watch;          /* enum tls_watch */
-    uint8_t icmp_type, icmp_code; /* of the opening packet */
+    uint8_t slot;           /* counter slot of its group */
     uint8_t syn_ack, fins;  /* seen; fins: bit per direction */
     uint8_t both_ways;      /* packets in both directions */
     uint8_t half_open;      /* on the list of half-open flows */
+
+    uint64_t id;
+    uint64_t generation;    /* that judged it last */
+    uint64_t group_key;
+    pol_mono last;          /* newest packet */
+    pol_mono alive;         /* what idle time counts from */
+    pol_mono tls_deadline;  /* POL_NEVER: none */
+    pol_mono touched;       /* newest refresh of its grant */
+    pol_mono reported;      /* newest FLOW_ACTIVE */
+
+    uint64_t packets[2], bytes[2]; /* [0] from the opener, [1] to it */
+    uint32_t group, rule;   /* of the policy that judged it, or POL_NONE */
+    uint32_t verdict_flags; /* enum pol_verdict_flag that stay with the flow */
+    uint32_t grant;         /* pinned slot, or POL_NONE */
+    uint16_t reason;
     uint8_t midstream;      /* opened without a SYN */
     uint8_t is_dns;         /* DNS over TCP to a trusted resolver */
-    uint8_t slot;           /* counter slot of its group */
+    uint8_t has_isn;
+    uint8_t icmp_type, icmp_code; /* of the opening packet */
     uint8_t counted_pending;
+
+    pol_mono first;         /* first packet */
+    uint32_t resume;        /* step at which the walk goes on when TLS facts arrive, or POL_NONE */
+    uint32_t isn;           /* TCP: the opener's initial sequence number */
+    uint32_t peer_isn;      /* TCP: the responder's, with syn_ack */
+    uint32_t stream;        /* collector of the ClientHello, or of DNS queries; POL_NONE */
+    uint32_t reply_stream;  /* collector of DNS answers over TCP; POL_NONE */
+    uint32_t dns_next[2];   /* DNS over TCP: sequence number of the next message, by direction */
+    uint32_t wheel_prev, wheel_next, wheel_slot; /* wheel_slot POL_NONE: not on the wheel */
+    uint32_t half_prev, half_next; /* list of half-open flows, oldest first */
     uint8_t end_cause;      /* enum pol_end of a denied entry's last life */
     uint8_t name_len;       /* SNI; the text is in the table's names */
-    uint8_t has_isn;
 };
 
 struct flow_table {
-    struct flow *flows;
+    struct flow *flows; /* on a cache line, inside `block` */
+    void *block;
     char (*names)[POL_NAME_MAX + 1]; /* the SNI of each flow, by index */
     uint32_t *heads;
     uint32_t mask, capacity;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The grant table. Slots and names are fixed pools; four indexes lead to them:
+ * The grant table. Slots and names are fixed pools; these indexes lead to them:
  *
  *   by address   hash of (key, address) -> chain of slots     readers and learners
+ *   addr_use     how many slots an address has at all         readers and learners
  *   by name      hash of (key, name)    -> chain of slots     learners: the cap per name
  *   by group     list per group key, oldest answer first      learners: fair eviction
  *   names        hash of text           -> name               learners: one copy of each name
@@ -84,6 +85,8 @@ struct pol_grants {
 
     atomic_flag learning;
     _Atomic uint32_t sequence[STRIPES];
+    _Atomic uint32_t *addr_use; /* slots by a plain hash of their address: most destinations have
+                                   no grant at all, and one load tells */
 
     struct slot *slots;
     _Atomic uint32_t *by_addr;
@@ -191,11 +194,12 @@ int pol_grants_new(pol_ctx *ctx, const pol_grants_options *given, pol_grants **r
     grants->names = mem_array(mem, opts.capacity, sizeof(*grants->names));
     grants->groups = mem_array(mem, opts.capacity, sizeof(*grants->groups));
     grants->by_addr = mem_array(mem, size, sizeof(*grants->by_addr));
+    grants->addr_use = mem_array(mem, size, sizeof(*grants->addr_use));
     grants->by_name = mem_array(mem, size, sizeof(*grants->by_name));
     grants->name_index = mem_array(mem, size, sizeof(*grants->name_index));
     grants->group_index = mem_array(mem, size, sizeof(*grants->group_index));
     if (!grants->slots || !grants->names || !grants->groups || !grants->by_addr ||
-        !grants->by_name || !grants->name_index || !grants->group_index)
+        !grants->addr_use || !grants->by_name || !grants->name_index || !grants->group_index)
         goto out;
     chain_everything(grants);
     *ret_grants = grants;
@@ -223,6 +227,7 @@ void pol_grants_free(pol_grants *grants)
     mem_free(mem, grants->names, capacity * sizeof(*grants->names));
     mem_free(mem, grants->groups, capacity * sizeof(*grants->groups));
     mem_free(mem, grants->by_addr, size * sizeof(*grants->by_addr));
+    mem_free(mem, grants->addr_use, size * sizeof(*grants->addr_use));
     mem_free(mem, grants->by_name, size * sizeof(*grants->by_name));
     mem_free(mem, grants->name_index, size * sizeof(*grants->name_index));
     mem_free(mem, grants->group_index, size * sizeof(*grants->group_index));
@@ -234,7 +239,7 @@ size_t grants_memory(const pol_grants *grants)
 {
     size_t size = (size_t)grants->mask + 1;
 
-    return sizeof(*grants) + size * 4 * sizeof(uint32_t) +
+    return sizeof(*grants) + size * 5 * sizeof(uint32_t) +
            grants->opts.capacity *
                (sizeof(*grants->slots) + sizeof(*grants->names) + sizeof(*grants->groups));
 }
@@ -285,6 +290,16 @@ static uint32_t addr_bucket(const pol_grants *grants, uint64_t key, const pol_ad
     memcpy(data, &key, 8);
     memcpy(data + 8, addr->bytes, 16);
     return (uint32_t)hash_bytes(grants->ctx->hash_seed, data, sizeof(data)) & grants->mask;
+}
+
+/* Not keyed: collisions cost a lookup that finds nothing. */
+static _Atomic uint32_t *use_of(const pol_grants *grants, const pol_addr *addr)
+{
+    uint64_t words[2], mixed;
+
+    memcpy(words, addr->bytes, sizeof(words));
+    mixed = (words[0] ^ words[1] * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
+    return &grants->addr_use[mixed >> 32 & grants->mask];
 }
 
 static uint32_t name_bucket(const pol_grants *grants, uint64_t key, uint32_t name)
@@ -359,8 +374,13 @@ static size_t walk_chain(const pol_grants *grants, uint32_t bucket, uint64_t key
 size_t grants_lookup(const pol_grants *grants, uint64_t key, const pol_addr *addr, pol_mono now,
                      struct grants_hit hits[GRANTS_HITS_MAX])
 {
-    uint32_t bucket = addr_bucket(grants, key, addr);
-    const _Atomic uint32_t *sequence = &grants->sequence[bucket % STRIPES];
+    const _Atomic uint32_t *sequence;
+    uint32_t bucket;
+
+    if (GET(*use_of(grants, addr)) == 0)
+        return 0;
+    bucket = addr_bucket(grants, key, addr);
+    sequence = &grants->sequence[bucket % STRIPES];
 
     for (;;) {
         uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
@@ -704,6 +724,7 @@ static void unlink_by_addr(pol_grants *grants, uint32_t index)
         link = &grants->slots[GET(*link)].next;
     SET(*link, GET(slot->next));
     stripe_end(grants, bucket);
+    SET(*use_of(grants, &addr), GET(*use_of(grants, &addr)) - 1);
 }
 
 static void unlink_by_name(pol_grants *grants, uint32_t index)
@@ -900,6 +921,7 @@ static void slot_insert(pol_grants *grants, const pol_grant *grant, uint64_t has
     slot->name_next = grants->by_name[by_name];
     grants->by_name[by_name] = index;
 
+    SET(*use_of(grants, &grant->addr), GET(*use_of(grants, &grant->addr)) + 1);
     stripe_begin(grants, bucket);
     atomic_store_explicit(&slot->pin, GET(slot->pin) + (UINT64_C(1) << 32), memory_order_release);
     SET(slot->next, GET(grants->by_addr[bucket]));
