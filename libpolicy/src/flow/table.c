@@ -166,7 +166,6 @@ uint32_t flow_insert(struct flow_table *table, const struct flow_key *key, uint6
         .reply_stream = POL_NONE,
         .wheel_slot = POL_NONE,
     };
-    table->names[index][0] = '\0';
     table->heads[hash & table->mask] = index;
     table->count++;
     flow_half_open(table, index, true);

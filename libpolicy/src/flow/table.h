@@ -100,7 +100,7 @@ struct flow {
 struct flow_table {
     struct flow *flows; /* on a cache line, inside `block` */
     void *block;
-    char (*names)[POL_NAME_MAX + 1]; /* the SNI of each flow, by index */
+    char (*names)[POL_NAME_MAX + 1]; /* the SNI of each flow, by index; not terminated, see name_len */
     uint32_t *heads;
     uint32_t mask, capacity;
     uint32_t free, count;

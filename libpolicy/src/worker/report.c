@@ -92,7 +92,9 @@ static void put_flow(pol_worker *worker, uint32_t index, pol_event *event)
     event->bytes_out = flow->bytes[0];
     event->bytes_in = flow->bytes[1];
     event->name_len = flow->name_len;
-    memcpy(event->name, worker->flows.names[index], (size_t)flow->name_len + 1);
+    if (flow->name_len)
+        memcpy(event->name, worker->flows.names[index], flow->name_len);
+    event->name[flow->name_len] = '\0';
 }
 
 void report_flow(pol_worker *worker, uint32_t index, enum pol_event_kind kind, enum pol_end end)

@@ -35,7 +35,7 @@ static void keep_name(pol_worker *worker, uint32_t index, const struct tls_hello
 
     flow->tls = TLS_HELLO;
     flow->name_len = hello->sni_len;
-    memcpy(worker->flows.names[index], hello->sni, (size_t)hello->sni_len + 1);
+    memcpy(worker->flows.names[index], hello->sni, hello->sni_len);
     if (hello->sni_len)
         flow->verdict_flags |= POL_V_SNI_SEEN;
 }
