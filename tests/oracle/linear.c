@@ -336,7 +336,7 @@ static enum holds step_holds(struct walk *walk, const struct linear_step *step,
             return FAILS;
     }
     holds = conditions(step->rule, walk->facts);
-    if (holds == FAILS && step->rule->tls != TLS_NONE)
+    if (holds == FAILS && step->rule->tls != TLS_NONE && walk->facts->proto == 6)
         walk->tls_failed = true;
     return holds;
 }
