@@ -103,7 +103,7 @@ def main(arguments):
         if failed:
             print(f"----- {name}: {passed} passed, {failed} failed")
             # A sanitizer may speak in the middle of a line that was still being written.
-            print(re.sub(r"^ok (?!.*error).*\n", "", output, flags=re.M).strip("\n"))
+            print(re.sub(r"^ok (?!.*(?:runtime error|ERROR):).*\n", "", output, flags=re.M).strip("\n"))
             print("-----")
 
     with open(arguments[-1], "w", encoding="ascii") as file:
