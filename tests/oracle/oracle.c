@@ -6,11 +6,9 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "world.h"
 
 enum { BLOCKS = 100, THREADS_MAX = 64 }; /* blocks of worlds are what is counted as tests */
@@ -35,20 +33,12 @@ static int usage(int code)
     return code;
 }
 
-static bool read_number(const char *text, uint64_t *ret)
-{
-    char *end;
-
-    *ret = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0';
-}
-
 static bool read_options(int argc, char **argv)
 {
     uint64_t value;
 
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (!read_number(argv[i + 1], &value))
+        if (!args_number(argv[i + 1], &value))
             return false;
         if (strcmp(argv[i], "--cases") == 0)
             run.cases = value;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ORACLE_ARGS_H
+#define ORACLE_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static inline bool args_number(const char *text, uint64_t *ret)
+{
+    char *end;
+
+    *ret = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0';
+}
+
+/* Options of the programs that have only these; true to go on. */
+static inline bool args_read(int argc, char **argv, uint64_t *cases, uint64_t *seed)
+{
+    bool good = argc % 2 == 1;
+
+    for (int i = 1; good && i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--cases") == 0)
+            good = args_number(argv[i + 1], cases);
+        else if (strcmp(argv[i], "--seed") == 0)
+            good = args_number(argv[i + 1], seed);
+        else
+            good = false;
+    }
+    if (!good)
+        fprintf(stderr, "Usage: %s [--cases N] [--seed S]\n", argv[0]);
+    return good;
+}
+
+#endif
