@@ -18,13 +18,14 @@
 #include "http/head.h"
 #include "http/respond.h"
 
-#define DRAIN_LIMIT (UINT64_C(16) * HTTP_BODY_LIMIT) /* what is read from a client before it is cut off */
+#define DRAIN_LIMIT                                                                                \
+    (UINT64_C(16) * HTTP_BODY_LIMIT) /* what is read from a client before it is cut off */
 
 struct server {
     struct server_options options;
     struct mg_context *context;
     struct thread stopper;
-    uint16_t port;
+    _Atomic(uint16_t) port; /* 0 while starting */
 };
 
 /* civetweb's view of a request, and ours. */
@@ -182,10 +183,16 @@ static int on_error(struct mg_connection *connection, int status, const char *me
     return 0;
 }
 
+/*
+ * Why it cannot listen is worth a line. What it says about requests is not: it quotes them, and
+ * they may carry tokens; the client is told.
+ */
 static int on_log(const struct mg_connection *connection, const char *message)
 {
-    (void)connection;
-    log_warn("http: %s", message);
+    const struct server *server = connection ? mg_get_user_data(mg_get_context(connection)) : NULL;
+
+    if (!server || !server->port)
+        log_warn("http: %s", message);
     return 1;
 }
 

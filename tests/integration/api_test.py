@@ -137,6 +137,13 @@ class Refusals(unittest.TestCase):
             self.assertNotIn(b" 200 ", answer.split(b"\r\n")[0], octets[:40])
         self.assertEqual(daemon.get("/health").status, 200)
 
+    def test_nothing_of_a_request_gets_into_the_log(self):
+        before = len(daemon.log())
+        for octets in (b"GET / HTTP/1.1secret-word\r\nAuthorization: Bearer secret-word\r\n\r\n",
+                       b"Authorization: Bearer secret-word\r\n\r\n", b"GET /secret-word" + b"x" * 20000 + b"\r\n\r\n"):
+            daemon.raw(octets)
+        self.assertEqual(daemon.log()[before:], "")
+
 
 class Stats(unittest.TestCase):
     def test_every_field_of_the_contract_is_a_number(self):
