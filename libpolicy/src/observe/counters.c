@@ -195,11 +195,6 @@ void counters_sum(pol_counters *counters, const struct counters *from,
     update_ratios(counters);
 }
 
-void pol_counters_add(pol_counters *counters, const pol_worker *worker)
-{
-    counters_sum(counters, worker_counters(worker), worker_slots(worker));
-}
-
 void pol_counters_add_grants(pol_counters *counters, const pol_grants *grants)
 {
     pol_grants_stats stats;

@@ -177,10 +177,6 @@ static inline unsigned slot_of(const struct group_slots *slots, uint64_t group_k
     return GROUP_SLOT_OTHER;
 }
 
-/* Of worker/worker.c. Any thread may read what they return. */
-const struct counters *worker_counters(const pol_worker *worker);
-const struct group_slots *worker_slots(const pol_worker *worker);
-
 /*
  * The sum over workers, for codec/. Values by group are kept by group name, since workers may have
  * met the groups in another order.

@@ -291,12 +291,7 @@ size_t pol_worker_memory(const pol_worker *worker)
            (size_t)worker->walker.memo.sets * 4 * sizeof(struct memo_entry);
 }
 
-const struct counters *worker_counters(const pol_worker *worker)
+void pol_counters_add(pol_counters *counters, const pol_worker *worker)
 {
-    return &worker->counters;
-}
-
-const struct group_slots *worker_slots(const pol_worker *worker)
-{
-    return &worker->slots;
+    counters_sum(counters, &worker->counters, &worker->slots);
 }
