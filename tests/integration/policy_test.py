@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Putting policies: what is accepted is in force and on the disk, what is refused changes nothing."""
+import http.client
 import os
+import random
 import re
 import signal
 import sqlite3
-import unittest
+import threading
+import time
 
 import support
 from support import Policyd, TemporaryDirectory, policy
@@ -99,6 +102,48 @@ class Survival(TemporaryDirectory):
                 key = ("finding_type", "source_group", "dst_ip", "dst_port")
                 self.assertLessEqual({tuple(item[name] for name in key) for item in findings},
                                      {tuple(item[name] for name in key) for item in again})
+
+    def test_kill_9_in_the_middle_of_puts_leaves_the_last_acknowledged_or_the_next(self):
+        random.seed(1)
+        with Policyd("--pcap", self.capture(), wait=None) as daemon:
+            sent = acknowledged = 0
+            for _ in range(6):
+                killer = threading.Timer(random.uniform(0.05, 0.3), daemon.process.kill)
+                killer.start()
+                try:
+                    while True:
+                        sent += 1
+                        if daemon.put_policy(policy(dict(ALLOW, id=str(sent)))).status != 200:
+                            break
+                        acknowledged = sent
+                except (OSError, http.client.HTTPException):
+                    pass
+                killer.join()
+                daemon.process.wait()
+                daemon.start()
+                self.assertIn(int((rules_of(daemon) or ["0"])[0]), (acknowledged, sent))
+            self.assertGreater(acknowledged, 20)
+
+    def test_a_store_that_cannot_be_written_changes_nothing_and_holds_up_nobody(self):
+        with Policyd("--pcap", self.capture()) as daemon:
+            daemon.put_policy(policy(ALLOW))
+            other = sqlite3.connect(os.path.join(daemon.state, "state.db"), isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            replies = []
+            asker = threading.Thread(target=lambda: replies.append(daemon.put_policy(policy(DENY))))
+            asker.start()
+            time.sleep(0.5)
+            began = time.monotonic()
+            for path in ("/ready", "/metrics", "/api/v1/stats", "/api/v1/dns-cache", "/api/v1/policy"):
+                self.assertEqual(daemon.get(path).status, 200, path)
+            self.assertLess(time.monotonic() - began, 1)
+            self.assertEqual(replies, [])
+            asker.join(20)
+            self.assertEqual(replies[0].status, 500)
+            self.assertEqual(rules_of(daemon), ["allow"])
+            other.execute("ROLLBACK")
+            other.close()
+            self.assertEqual(daemon.put_policy(policy(DENY)).status, 200)
 
     def test_a_policy_that_was_only_pending_is_forgotten(self):
         with Policyd("--pcap", self.capture()) as daemon:
