@@ -89,6 +89,7 @@ void memo_add(struct memo *memo, uint64_t name_hash, pol_str name, const struct 
     entry->name_hash = name_hash;
     entry->count = count;
     entry->age = ++memo->clock;
-    memcpy(entry->ids, memo->overflow, count * sizeof(*entry->ids));
+    if (count) /* a policy without hostnames has no overflow */
+        memcpy(entry->ids, memo->overflow, count * sizeof(*entry->ids));
     ret_patterns->ids = entry->ids;
 }
