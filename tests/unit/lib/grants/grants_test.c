@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "grants/grants.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/counting_mem.h"
+
+#define S POL_SECONDS
+
+static pol_ctx *ctx;
+static pol_grants *grants;
+static pol_grants_options options;
+static struct grants_learned learned;
+static struct grants_hit hits[GRANTS_HITS_MAX];
+
+static void setup(void)
+{
+    cr_assert_eq(pol_ctx_new(NULL, &ctx), POL_OK);
+    pol_grants_options_init(&options, sizeof(options));
+    options.capacity = 8;
+    options.idle = 100 * S;
+    options.idle_two_way = 500 * S;
+}
+
+static void teardown(void)
+{
+    pol_grants_free(grants);
+    pol_ctx_unref(ctx);
+}
+
+TestSuite(grants, .init = setup, .fini = teardown);
+
+static void make(void)
+{
+    cr_assert_eq(pol_grants_new(ctx, &options, &grants), POL_OK);
+}
+
+static pol_addr address(int number)
+{
+    return (pol_addr){.family = 4, .bytes = {192, 0, 2, (uint8_t)number}};
+}
+
+static void learn_kind(uint64_t key, const char *name, int number, uint32_t ttl, pol_mono now,
+                       uint8_t kind)
+{
+    pol_addr addr = address(number);
+    struct grants_lesson lesson = {
+        .keys = &key,
+        .key_count = 1,
+        .kind = kind,
+        .name = {name, strlen(name)},
+        .addrs = &addr,
+        .ttls = &ttl,
+        .addr_count = 1,
+    };
+
+    grants_learn(grants, &lesson, now, &learned);
+}
+
+static void learn(uint64_t key, const char *name, int number, uint32_t ttl, pol_mono now)
+{
+    learn_kind(key, name, number, ttl, now, POL_GRANT_ALLOWED);
+}
+
+static size_t look(uint64_t key, int number, pol_mono now)
+{
+    pol_addr addr = address(number);
+
+    return grants_lookup(grants, key, &addr, now, hits);
+}
+
+/* The state of the only grant of an address. */
+static unsigned state(uint64_t key, int number, pol_mono now)
+{
+    cr_assert_eq(look(key, number, now), 1);
+    return hits[0].state;
+}
+
+static void pin(uint64_t key, int number, pol_mono now)
+{
+    cr_assert_eq(look(key, number, now), 1);
+    cr_assert(grants_pin(grants, hits[0].slot, hits[0].version));
+}
+
+static const struct {
+    uint32_t ttl;
+    pol_mono ttl_min, ttl_max, touched; /* 0: never */
+    bool two_way;
+    pol_mono live; /* until */
+} lifetimes[] = {
+    {60, 0, 86400 * S, 0, false, 1100 * S},        /* idle is longer than the TTL */
+    {300, 0, 86400 * S, 0, false, 1300 * S},       /* TTL is longer than idle */
+    {0, 200 * S, 86400 * S, 0, false, 1200 * S},   /* raised to the minimum */
+    {UINT32_MAX, 0, 400 * S, 0, false, 1400 * S},  /* lowered to the maximum */
+    {60, 0, 86400 * S, 1050 * S, false, 1150 * S}, /* used since */
+    {60, 0, 86400 * S, 1050 * S, true, 1550 * S},  /* by a flow with packets both ways */
+    {300, 0, 86400 * S, 1050 * S, false, 1300 * S},
+};
+
+Test(grants, live_until_the_later_of_answer_and_use)
+{
+    for (size_t i = 0; i < sizeof(lifetimes) / sizeof(*lifetimes); i++) {
+        options.ttl_min = lifetimes[i].ttl_min;
+        options.ttl_max = lifetimes[i].ttl_max;
+        make();
+        learn(1, "a.example", 1, lifetimes[i].ttl, 1000 * S);
+        if (lifetimes[i].touched) {
+            pin(1, 1, 1000 * S);
+            grants_touch(grants, hits[0].slot, lifetimes[i].touched, lifetimes[i].two_way);
+            grants_unpin(grants, hits[0].slot);
+        }
+        cr_expect_eq(state(1, 1, lifetimes[i].live - 1), POL_GRANT_LIVE, "%zu", i);
+        cr_expect_eq(state(1, 1, lifetimes[i].live), POL_GRANT_GONE, "%zu", i);
+        pol_grants_free(grants);
+        grants = NULL;
+    }
+}
+
+Test(grants, open_flow_keeps_slot_past_expiry)
+{
+    uint32_t slot;
+
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    pin(1, 1, 0);
+    slot = hits[0].slot;
+    cr_assert_eq(state(1, 1, 5000 * S), POL_GRANT_HELD);
+    cr_assert_eq(pol_grants_expire(grants, 50000 * S, 8), 0);
+    grants_unpin(grants, slot);
+    cr_assert_eq(state(1, 1, 5000 * S), POL_GRANT_GONE);
+    cr_assert_eq(pol_grants_expire(grants, 50000 * S, 8), 1);
+    cr_assert_eq(look(1, 1, 50000 * S), 0);
+}
+
+Test(grants, gone_grant_is_remembered_for_an_hour)
+{
+    make();
+    learn(1, "a.example", 1, 100, 0);
+    cr_assert_eq(pol_grants_expire(grants, 3699 * S, 8), 0);
+    cr_assert_eq(state(1, 1, 3699 * S), POL_GRANT_GONE);
+    cr_assert_eq(pol_grants_expire(grants, 3700 * S, 8), 1);
+}
+
+Test(grants, expired_grant_counts_once)
+{
+    pol_grants_stats stats;
+
+    make();
+    learn(1, "a.example", 1, 100, 0);
+    for (int i = 0; i < 3; i++)
+        pol_grants_expire(grants, 1000 * S, 8);
+    pol_grants_stats_get(grants, &stats);
+    cr_assert_eq(stats.expired, 1);
+    cr_assert_eq(stats.live, 0);
+    learn(1, "a.example", 1, 100, 1000 * S);
+    pol_grants_stats_get(grants, &stats);
+    cr_assert_eq(stats.live, 1);
+}
+
+Test(grants, families_and_groups_are_kept_apart)
+{
+    pol_addr six = {.family = 6, .bytes = {192, 0, 2, 1}};
+
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    cr_assert_eq(look(2, 1, 0), 0);
+    cr_assert_eq(grants_lookup(grants, 1, &six, 0, hits), 0);
+}
+
+Test(grants, answer_refreshes_and_never_shortens)
+{
+    make();
+    learn(1, "a.example", 1, 600, 0);
+    learn(1, "a.example", 1, 10, 1 * S);
+    cr_assert_eq(learned.added, 0);
+    cr_assert_eq(learned.refreshed, 1);
+    cr_assert_eq(state(1, 1, 599 * S), POL_GRANT_LIVE);
+}
+
+static const struct {
+    uint8_t first, second;
+    pol_mono at;
+    uint8_t kind;
+} kinds[] = {
+    {POL_GRANT_OBSERVED, POL_GRANT_ALLOWED, 1 * S, POL_GRANT_ALLOWED},
+    {POL_GRANT_ALLOWED, POL_GRANT_OBSERVED, 1 * S, POL_GRANT_ALLOWED},
+    {POL_GRANT_RECORDED, POL_GRANT_OBSERVED, 1 * S, POL_GRANT_OBSERVED},
+    {POL_GRANT_ALLOWED, POL_GRANT_OBSERVED, 200 * S, POL_GRANT_OBSERVED},
+};
+
+Test(grants, stronger_kind_stays_while_the_grant_lives)
+{
+    make();
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        learn_kind(1, "a.example", (int)i, 60, 0, kinds[i].first);
+        learn_kind(1, "a.example", (int)i, 60, kinds[i].at, kinds[i].second);
+        cr_assert_eq(look(1, (int)i, 0), 1);
+        cr_expect_eq(hits[0].kind, kinds[i].kind, "%zu", i);
+    }
+}
+
+Test(grants, least_recently_used_address_of_a_name_goes_first)
+{
+    options.addresses_per_name = 3;
+    make();
+    for (int i = 1; i <= 3; i++)
+        learn(1, "a.example", i, 60, (pol_mono)i * S);
+    learn(1, "a.example", 1, 60, 4 * S);
+    learn(1, "b.example", 9, 60, 5 * S);
+    learn(1, "a.example", 4, 60, 6 * S);
+    cr_assert_eq(look(1, 2, 6 * S), 0);
+    cr_assert_eq(look(1, 1, 6 * S), 1);
+    cr_assert_eq(look(1, 9, 6 * S), 1);
+}
+
+Test(grants, least_recently_used_name_of_an_address_goes_first)
+{
+    char text[POL_NAME_MAX + 1];
+    uint8_t len;
+
+    options.names_per_address = 2;
+    make();
+    learn(1, "a.example", 1, 60, 1 * S);
+    learn(1, "b.example", 1, 60, 2 * S);
+    learn(1, "c.example", 1, 60, 3 * S);
+    cr_assert_eq(look(1, 1, 3 * S), 2);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(grants_name(grants, hits[i].name, hits[i].name_hash, text, &len));
+        cr_assert_neq(text[0], 'a');
+    }
+}
+
+Test(grants, eviction_spares_a_grant_with_an_open_flow)
+{
+    pol_grants_stats stats;
+
+    options.capacity = 2;
+    make();
+    learn(1, "a.example", 1, 60, 1 * S);
+    learn(1, "b.example", 2, 60, 2 * S);
+    pin(1, 1, 2 * S);
+    learn(1, "c.example", 3, 60, 3 * S);
+    cr_assert_eq(learned.added, 1);
+    cr_assert_eq(look(1, 1, 3 * S), 1);
+    pin(1, 3, 3 * S);
+    learn(1, "d.example", 4, 60, 4 * S);
+    cr_assert(learned.full);
+    cr_assert_eq(learned.added, 0);
+    pol_grants_stats_get(grants, &stats);
+    cr_assert_eq(stats.refused_full, 1);
+    cr_assert_eq(stats.evicted_total, 1);
+}
+
+Test(grants, name_exceeds_its_cap_only_by_open_flows)
+{
+    options.addresses_per_name = 1;
+    make();
+    learn(1, "a.example", 1, 60, 1 * S);
+    pin(1, 1, 1 * S);
+    learn(1, "a.example", 2, 60, 2 * S);
+    learn(1, "a.example", 3, 60, 3 * S);
+    cr_assert_eq(look(1, 1, 3 * S), 1);
+    cr_assert_eq(look(1, 2, 3 * S), 0);
+    cr_assert_eq(look(1, 3, 3 * S), 1);
+}
+
+Test(grants, group_above_its_fair_share_evicts_its_own)
+{
+    char name[32];
+
+    make();
+    learn(2, "quiet.example", 100, 60, 0);
+    learn(2, "quiet.example", 101, 60, 0);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof(name), "n%d.example", i);
+        learn(1, name, i, 60, (pol_mono)(i + 1) * S);
+        cr_assert_eq(learned.added, 1);
+    }
+    cr_assert_eq(look(2, 100, 41 * S), 1);
+    cr_assert_eq(look(2, 101, 41 * S), 1);
+}
+
+Test(grants, group_below_its_share_takes_from_the_greedy)
+{
+    make();
+    for (int i = 0; i < 8; i++)
+        learn(1, "greedy.example", i, 60, (pol_mono)(i + 1) * S);
+    learn(2, "quiet.example", 100, 60, 20 * S);
+    cr_assert_eq(learned.added, 1);
+    cr_assert_eq(look(1, 0, 20 * S), 0);
+    cr_assert_eq(look(1, 1, 20 * S), 1);
+}
+
+Test(grants, pin_of_a_reused_slot_fails)
+{
+    struct grants_hit old;
+
+    options.capacity = 1;
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    cr_assert_eq(look(1, 1, 0), 1);
+    old = hits[0];
+    learn(1, "b.example", 2, 60, 1 * S);
+    cr_assert_not(grants_pin(grants, old.slot, old.version));
+}
+
+Test(grants, one_lesson_serves_several_groups_and_addresses)
+{
+    const uint64_t keys[] = {1, 2, 3};
+    const pol_addr addrs[] = {address(1), address(2)};
+    const uint32_t ttls[] = {60, 60};
+    struct grants_lesson lesson = {.keys = keys,
+                                   .key_count = 3,
+                                   .name = {"a.example", 9},
+                                   .addrs = addrs,
+                                   .ttls = ttls,
+                                   .addr_count = 2};
+
+    make();
+    grants_learn(grants, &lesson, 0, &learned);
+    cr_assert_eq(learned.added, 6);
+    for (uint64_t key = 1; key <= 3; key++)
+        cr_assert_eq(look(key, 2, 0), 1);
+}
+
+Test(grants, list_comes_in_batches_without_what_is_gone)
+{
+    pol_grant batch[2];
+    uint32_t position = 0;
+    size_t total = 0, count;
+
+    make();
+    for (int i = 0; i < 5; i++)
+        learn(1, "a.example", i, i == 2 ? 60 : 600, 0);
+    do {
+        count = pol_grants_list(grants, &position, 300 * S, batch, 2);
+        total += count;
+    } while (count == 2);
+    cr_assert_eq(total, 4);
+}
+
+Test(grants, names_come_newest_use_first_with_those_of_nobody)
+{
+    pol_addr addr = address(1);
+    pol_grant found[2];
+
+    make();
+    learn(1, "a.example", 1, 60, 1 * S);
+    learn_kind(0, "b.example", 1, 60, 3 * S, POL_GRANT_RECORDED);
+    learn(1, "c.example", 1, 60, 2 * S);
+    learn(2, "d.example", 1, 60, 4 * S);
+    cr_assert_eq(pol_grants_names(grants, 1, &addr, 5 * S, found, 2), 3);
+    cr_assert_str_eq(found[0].name, "b.example");
+    cr_assert_str_eq(found[1].name, "c.example");
+}
+
+static const struct {
+    uint8_t family, name_len, kind;
+    pol_mono answered;
+    int rc;
+} restored[] = {
+    {4, 9, POL_GRANT_ALLOWED, 1000 * S, POL_OK},
+    {4, 9, POL_GRANT_RECORDED, 1000 * S, POL_OK},
+    {0, 9, POL_GRANT_ALLOWED, 1000 * S, POL_E_INVALID},
+    {4, 0, POL_GRANT_ALLOWED, 1000 * S, POL_E_INVALID},
+    {4, 9, 3, 1000 * S, POL_E_INVALID},
+    {4, 9, POL_GRANT_ALLOWED, 100 * S, POL_E_NOTFOUND},
+};
+
+Test(grants, restore_takes_only_what_still_lives)
+{
+    make();
+    for (size_t i = 0; i < sizeof(restored) / sizeof(*restored); i++) {
+        pol_grant grant = {
+            .group_key = 1,
+            .addr = {.family = restored[i].family, .bytes = {192, 0, 2, 1}},
+            .kind = restored[i].kind,
+            .name_len = restored[i].name_len,
+            .ttl = 60,
+            .answered = restored[i].answered,
+            .used = restored[i].answered,
+            .name = "a.example",
+        };
+
+        cr_expect_eq(pol_grants_restore(grants, &grant, 1001 * S), restored[i].rc, "%zu", i);
+    }
+    cr_assert_eq(state(1, 1, 1001 * S), POL_GRANT_LIVE);
+}
+
+Test(grants, capacity_out_of_range_is_refused)
+{
+    options.capacity = 0;
+    cr_assert_eq(pol_grants_new(ctx, &options, &grants), POL_E_INVALID);
+    options.capacity = UINT32_MAX;
+    cr_assert_eq(pol_grants_new(ctx, &options, &grants), POL_E_INVALID);
+    options.capacity = 8;
+    options.names_per_address = GRANTS_HITS_MAX + 1;
+    cr_assert_eq(pol_grants_new(ctx, &options, &grants), POL_E_INVALID);
+}
+
+Test(grants, creation_survives_every_failing_allocation)
+{
+    struct counting counting = {0};
+    pol_ctx *counted = counting_ctx(&counting);
+    size_t before = counting.blocks;
+    int rc;
+
+    do {
+        counting.requests = 0;
+        counting.fail_at++;
+        rc = pol_grants_new(counted, &options, &grants);
+        cr_assert(rc == POL_OK || counting.blocks == before);
+    } while (rc == POL_E_NOMEM);
+    cr_assert_eq(rc, POL_OK);
+    pol_grants_free(grants);
+    grants = NULL;
+    cr_assert_eq(counting.blocks, before);
+    pol_ctx_unref(counted);
+    cr_assert_eq(counting.blocks, 0);
+}
