@@ -239,11 +239,6 @@ void db_bind_blob(struct db_query *query, int at, const void *octets, size_t len
     note(query, sqlite3_bind_blob64(query->statement, at, octets, len, SQLITE_STATIC));
 }
 
-void db_bind_null(struct db_query *query, int at)
-{
-    note(query, sqlite3_bind_null(query->statement, at));
-}
-
 int db_step(struct db_query *query)
 {
     if (query->bound != SQLITE_OK)
@@ -268,11 +263,6 @@ int64_t db_int(struct db_query *query, int column)
     return sqlite3_column_int64(query->statement, column);
 }
 
-bool db_is_null(struct db_query *query, int column)
-{
-    return sqlite3_column_type(query->statement, column) == SQLITE_NULL;
-}
-
 const char *db_text(struct db_query *query, int column, size_t *ret_len)
 {
     const char *text = (const char *)sqlite3_column_text(query->statement, column);
@@ -293,9 +283,4 @@ const void *db_blob(struct db_query *query, int column, size_t *ret_len)
 int64_t db_last_id(struct db *db)
 {
     return sqlite3_last_insert_rowid(db->handle);
-}
-
-int db_changes(struct db *db)
-{
-    return sqlite3_changes(db->handle);
 }

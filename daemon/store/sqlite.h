@@ -2,7 +2,6 @@
 #ifndef STORE_SQLITE_H
 #define STORE_SQLITE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,18 +48,15 @@ void db_finish(struct db_query *query);
 void db_bind_int(struct db_query *query, int at, int64_t value);
 void db_bind_text(struct db_query *query, int at, const char *text, size_t len);
 void db_bind_blob(struct db_query *query, int at, const void *octets, size_t len);
-void db_bind_null(struct db_query *query, int at);
 
 int db_step(struct db_query *query); /* 1: a row, 0: done */
 int db_run(struct db_query *query);  /* steps to the end and makes the statement ready again */
 
 /* Columns of the current row, numbered from 0; texts and octets are valid until the next step. */
 int64_t db_int(struct db_query *query, int column);
-bool db_is_null(struct db_query *query, int column);
 const char *db_text(struct db_query *query, int column, size_t *ret_len);
 const void *db_blob(struct db_query *query, int column, size_t *ret_len);
 
 int64_t db_last_id(struct db *db);
-int db_changes(struct db *db); /* rows the last statement touched */
 
 #endif
