@@ -124,10 +124,10 @@ static size_t utf8_len(const unsigned char *at, size_t len)
     return need;
 }
 
-void text_add_json(struct text *text, const char *piece)
+void text_add_json_bytes(struct text *text, const char *piece, size_t len)
 {
     const unsigned char *at = (const unsigned char *)piece;
-    size_t len = strlen(piece), step;
+    size_t step;
 
     text_add(text, "\"");
     for (size_t i = 0; i < len; i += step) {
@@ -141,4 +141,9 @@ void text_add_json(struct text *text, const char *piece)
         step = step ? step : 1;
     }
     text_add(text, "\"");
+}
+
+void text_add_json(struct text *text, const char *piece)
+{
+    text_add_json_bytes(text, piece, strlen(piece));
 }

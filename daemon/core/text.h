@@ -23,5 +23,6 @@ void text_add(struct text *text, const char *piece);
 void text_add_bytes(struct text *text, const char *piece, size_t len);
 void text_addf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_add_json(struct text *text, const char *piece); /* as a quoted JSON string */
+void text_add_json_bytes(struct text *text, const char *piece, size_t len);
 
 #endif
