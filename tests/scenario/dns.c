@@ -69,7 +69,8 @@ static bool take_question(struct args *args, int *ret_type, const char **ret_nam
     *ret_type = type_of(type);
     if (*ret_type < 0)
         return script_error(args->script, args->step->line, "\"%s\" is no type", type);
-    return true;
+    return word_name(*ret_name) ||
+           script_error(args->script, args->step->line, "\"%s\" is no name", *ret_name);
 }
 
 /* Takes the other words of a query; what a packet needs goes to `travel` where there is one. */
@@ -285,8 +286,22 @@ static bool write_address(struct dnsmsg *message, const struct record *record)
     return true;
 }
 
+/* What the builders would abort on. */
+static bool record_makes_sense(const struct record *record)
+{
+    struct endpoint ipv4 = {.family = 4}, ipv6 = {.family = 6};
+    bool named = record->type == TYPE_CNAME || record->type == TYPE_DNAME ||
+                 record->type == TYPE_NS || record->type == TYPE_HTTPS || record->type == TYPE_SVCB;
+
+    return word_name(record->owner) && (!named || word_name(record->data)) &&
+           (!record->ipv4 || (word_endpoint(record->ipv4, &ipv4) && ipv4.family == 4)) &&
+           (!record->ipv6 || (word_endpoint(record->ipv6, &ipv6) && ipv6.family == 6));
+}
+
 static bool write_record(struct dnsmsg *message, const struct record *record)
 {
+    if (!record_makes_sense(record))
+        return false;
     message->section = record->section;
     message->class = record->class;
     switch (record->type) {
@@ -318,8 +333,8 @@ static bool restate(const struct args *args, const struct question *asked,
     uint16_t id = (uint16_t)(asked->message.bytes[0] << 8 | asked->message.bytes[1]);
     int type = words->qtype ? type_of(words->qtype) : TYPE_A;
 
-    if (type < 0)
-        return script_error(args->script, args->step->line, "\"%s\" is no type", words->qtype);
+    if (type < 0 || (words->question && !word_name(words->question)))
+        return script_error(args->script, args->step->line, "this is no question");
     if (words->question)
         dnsmsg_query(ret_query, words->question, (uint16_t)type, id, 0);
     else
@@ -339,8 +354,8 @@ static bool write_records(struct args *args, struct dnsmsg *message)
         if (!take_record(args, &record))
             return false;
         if (!write_record(message, &record))
-            return script_error(args->script, args->step->line, "\"%s\" is no such address",
-                                record.data);
+            return script_error(args->script, args->step->line, "%s ... %s is no such record",
+                                record.owner, record.data);
     }
     return true;
 }

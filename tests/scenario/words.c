@@ -71,6 +71,26 @@ int word_choice(const char *text, const char *choices)
     }
 }
 
+bool word_name(const char *text)
+{
+    size_t total = 0, label = 0;
+
+    if (!strcmp(text, "."))
+        return true;
+    for (; *text; text++, total++) {
+        if (*text == '.' && label == 0)
+            return false;
+        label = *text == '.' ? 0 : label + 1;
+        if (*text == '\\' && strspn(text + 1, "0123456789") < 3)
+            return false;
+        if (*text == '\\')
+            text += 3;
+        if (label > 63)
+            return false;
+    }
+    return total > 0 && total <= 253;
+}
+
 /* Finds the ":PORT" behind an address; the end of the text when there is none. */
 static const char *find_port(const char *text)
 {

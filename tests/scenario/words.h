@@ -17,6 +17,10 @@ bool word_is(const struct word *word, const char *text); /* a bare word with thi
 /* Which of "a|b|c" it is, or -1. */
 int word_choice(const char *text, const char *choices);
 
+/* A name that fits into a DNS message: labels of 1 to 63 octets, 253 in all. "\DDD" is one octet.
+ */
+bool word_name(const char *text);
+
 /* An end of a packet. */
 struct endpoint {
     char addr[POL_ADDR_TEXT];

@@ -8,7 +8,9 @@
  *
  *   settings.c  option
  *   policy.c    policy, reload: documents and diagnostics
- *   packet.c    tcp, udp, icmp, proto, frame
+ *   packet.c    tcp, udp, proto, frame; sending
+ *   icmp.c      icmp
+ *   payload.c   what packets carry
  *   dns.c       dns, wire-dns, answer
  *   look.c      grant, names, finding, counter, and what every step shows
  *   world.c     making, restarting and releasing it; the list of verbs
@@ -18,9 +20,10 @@
 
 #include "dnsmsg.h"
 #include "facts.h"
+#include "payload.h"
 #include "words.h"
 
-enum { SETTING_ADDRESSES = 16, PAYLOAD_BYTES = 131072 };
+enum { SETTING_ADDRESSES = 16 };
 
 struct settings {
     pol_worker_options worker;
@@ -32,9 +35,12 @@ struct settings {
     pol_prefix inside[SETTING_ADDRESSES];
 };
 
+struct frame_spec;
+
 /* One direction of a TCP connection, so that segments follow each other by themselves. */
 struct sender {
-    struct endpoint from, to;
+    char from[POL_ADDR_TEXT], to[POL_ADDR_TEXT];
+    uint16_t from_port, to_port;
     uint32_t isn, next;
 };
 
@@ -45,11 +51,6 @@ struct question {
     struct endpoint client, resolver;
     pol_dns_query judged; /* of the proxy */
     struct dnsmsg message;
-};
-
-struct payload {
-    size_t len;
-    uint8_t bytes[PAYLOAD_BYTES];
 };
 
 struct world {
@@ -114,14 +115,20 @@ struct packet_words {
     bool more;
     uint32_t id;
     int64_t isn, at;
-    int proto;
-    uint8_t tcp_flags;
+    uint8_t proto, tcp_flags;
 };
 void packet_words_init(struct packet_words *words, uint8_t proto);
 enum word_taken packet_words_take(const struct word *word, struct packet_words *words);
-/* Sends world->payload in one packet and adds the verdict to the facts. */
+/* Takes the rest of the words, which say what the packet carries and how it travels. */
+bool take_packet(struct world *world, struct args *args, struct packet_words *words);
+bool check_ports(const struct args *args, int proto, const struct endpoint *src,
+                 const struct endpoint *dst);
+/* Sends world->payload in the packet that `spec` describes, and adds the verdict to the facts. */
+bool send_frame(struct world *world, const struct args *args, struct frame_spec *spec,
+                bool from_inside, const struct packet_words *words);
+/* The same between two ends, and only the part that was asked for. */
 bool send_payload(struct world *world, const struct args *args, const struct endpoint *src,
-                  const struct endpoint *dst, bool from_inside, struct packet_words *words);
+                  const struct endpoint *dst, bool from_inside, const struct packet_words *words);
 void facts_verdict(struct world *world, const pol_verdict *verdict);
 /* The policy of a generation, or NULL. */
 const pol_policy *policy_of(const struct world *world, uint64_t generation);
