@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(file decide judge tlswatch walk)
+foreach(file decide dnsjudge dnswire events fragments judge queries report tlswatch walk worker)
   policy_unit_test(worker/${file}_test.c test_support)
 endforeach()

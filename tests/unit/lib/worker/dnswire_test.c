@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include "rig.h"
+
+static struct rig rig;
+static const pol_addr trusted = {4, {192, 0, 2, 53}};
+
+static void teardown(void)
+{
+    rig_stop(&rig);
+}
+
+TestSuite(dnswire, .fini = teardown);
+
+#define POLICY                                                                                     \
+    "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']},'rules':["    \
+    "{'id':'n','action':'allow','match':{'dns_hostname':'^a\\\\.example$'}}]}]}"
+
+static void start(const char *policy)
+{
+    rig_options(&rig)->trusted_resolvers = &trusted;
+    rig_options(&rig)->trusted_resolver_count = 1;
+    rig_start(&rig, policy);
+}
+
+static pol_packet query(const char *resolver, const char *name)
+{
+    dnsmsg_query(&rig.asked, name, 1, 7, 0);
+    return packet_udp("10.0.0.5", 40000, resolver, 53, (pol_bytes){rig.asked.bytes, rig.asked.len});
+}
+
+/* The answer to the newest query(). */
+static pol_packet answer(const pol_packet *asked, const char *name)
+{
+    dnsmsg_response(&rig.answer, &rig.asked, 0);
+    dnsmsg_address(&rig.answer, name, 60, "192.0.2.1");
+    return packet_reply(asked, 0, 0, (pol_bytes){rig.answer.bytes, rig.answer.len});
+}
+
+static uint32_t grants(void)
+{
+    pol_grants_stats stats;
+
+    pol_grants_stats_get(rig.grants, &stats);
+    return stats.live;
+}
+
+Test(dnswire, allowed_query_needs_no_packet_rule_and_its_answer_teaches)
+{
+    pol_packet asked, answered, syn = rig_syn("10.0.0.5", 40000, "192.0.2.1", 80);
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+    cr_assert_eq(grants(), 1);
+    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
+    rig_drain(&rig);
+    cr_assert_eq(rig_event(&rig, POL_EV_DNS)->learned, 1);
+    cr_assert_eq(rig_event(&rig, POL_EV_DNS)->answers[0].bytes[3], 1);
+}
+
+Test(dnswire, denied_query_is_answered_by_us)
+{
+    pol_packet asked;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "b.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ANSWER);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_DNS_NO_RULE);
+}
+
+Test(dnswire, answer_counts_once_and_only_to_a_question)
+{
+    pol_packet asked, answered;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_DNS_UNSOLICITED);
+    rig_judge(&rig, &asked);
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_assert_eq(rig_counter(&rig, "policyd_dns_unsolicited_total", ""), 2);
+}
+
+Test(dnswire, answer_has_five_seconds_and_a_repetition_renews_them)
+{
+    pol_packet asked, answered;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    answered = answer(&asked, "a.example");
+    rig_judge(&rig, &asked);
+    rig.now += 4 * POL_SECONDS;
+    rig_judge(&rig, &asked);
+    rig.now += 4 * POL_SECONDS;
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+    rig_judge(&rig, &asked);
+    rig.now += 5 * POL_SECONDS + 1;
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+}
+
+Test(dnswire, forged_answer_teaches_nothing)
+{
+    pol_packet asked, answered;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    rig_judge(&rig, &asked);
+    answered = answer(&asked, "a.example");
+    answered.side = POL_SIDE_INSIDE;
+    cr_assert_neq(rig_judge(&rig, &answered), POL_ALLOW);
+    rig.answer.bytes[1]++; /* another id */
+    answered.side = POL_SIDE_OUTSIDE;
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_assert_eq(grants(), 0);
+}
+
+Test(dnswire, resolver_nobody_trusts_is_an_ordinary_server)
+{
+    pol_packet asked;
+
+    start(POLICY);
+    asked = query("198.51.100.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_DNS_UNTRUSTED_RESOLVER);
+}
+
+Test(dnswire, query_of_packet_rules_grants_nothing_but_its_names_are_known)
+{
+    pol_addr addr = {4, {192, 0, 2, 1}};
+    pol_packet asked, answered;
+    pol_grant found[1];
+
+    start("{'default_policy':'allow'}");
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+    cr_assert_eq(pol_grants_names(rig.grants, 0, &addr, rig.now, found, 1), 1);
+    cr_assert_eq(found[0].kind, POL_GRANT_RECORDED);
+}
+
+Test(dnswire, unanswered_query_is_reported_when_its_time_is_over)
+{
+    pol_packet asked;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    rig_judge(&rig, &asked);
+    cr_assert_eq(pol_worker_deadline(rig.worker), rig.now + 5 * POL_SECONDS);
+    cr_assert_eq(pol_worker_tick(rig.worker, rig.now + 6 * POL_SECONDS, 10), 1);
+    rig_drain(&rig);
+    cr_assert_eq(rig_event(&rig, POL_EV_DNS)->rcode, 255);
+}
+
+/* A message in its frame, as DNS over TCP sends it. */
+static pol_bytes framed(const struct dnsmsg *message)
+{
+    static uint8_t frame[1024];
+
+    frame[0] = (uint8_t)(message->len >> 8);
+    frame[1] = (uint8_t)message->len;
+    memcpy(frame + 2, message->bytes, message->len);
+    return (pol_bytes){frame, message->len + 2};
+}
+
+static pol_packet connect_tcp(void)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.53", 53);
+    pol_packet answered = packet_reply(&syn, POL_TCP_SYN | POL_TCP_ACK, 5000, (pol_bytes){NULL, 0});
+
+    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+    return syn;
+}
+
+Test(dnswire, tcp_messages_are_judged_and_learned)
+{
+    pol_packet syn, data, reply;
+    pol_bytes message;
+
+    start(POLICY);
+    syn = connect_tcp();
+    dnsmsg_query(&rig.asked, "a.example", 1, 7, 0);
+    message = framed(&rig.asked);
+    data = rig_data(&syn, (pol_bytes){message.ptr, 5}); /* in two segments */
+    cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
+    data = rig_data(&syn, (pol_bytes){message.ptr + 5, message.len - 5});
+    data.tcp_seq += 5;
+    cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
+    dnsmsg_response(&rig.answer, &rig.asked, 0);
+    dnsmsg_address(&rig.answer, "a.example", 60, "192.0.2.1");
+    reply = packet_reply(&syn, POL_TCP_ACK, 5001, framed(&rig.answer));
+    cr_assert_eq(rig_judge(&rig, &reply), POL_ALLOW);
+    cr_assert_eq(grants(), 1);
+    cr_assert_eq(rig.worker->dns_streams.used, 0);
+}
+
+Test(dnswire, tcp_flow_ends_with_a_denied_query)
+{
+    pol_packet syn, data;
+
+    start(POLICY);
+    syn = connect_tcp();
+    dnsmsg_query(&rig.asked, "b.example", 1, 7, 0);
+    data = rig_data(&syn, framed(&rig.asked));
+    cr_assert_eq(rig_judge(&rig, &data), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_DNS_NO_RULE);
+    cr_assert_eq(rig.worker->dns_streams.used, 0);
+}
+
+Test(dnswire, tcp_flow_that_is_no_dns_ends)
+{
+    pol_packet syn, data;
+
+    start(POLICY);
+    syn = connect_tcp();
+    data = rig_data(&syn, bytes_from("\0\14GET / HTTP/1.0\r\n\r\n"));
+    data.payload.len = 20;
+    cr_assert_eq(rig_judge(&rig, &data), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_MALFORMED);
+}
+
+Test(dnswire, tcp_needs_a_packet_rule_where_no_group_has_hostnames)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.53", 53);
+
+    start("{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']},"
+          "'rules':[]}]}");
+    cr_assert_eq(rig_judge(&rig, &syn), POL_DENY);
+}
