@@ -89,7 +89,8 @@ class Agreement(unittest.TestCase):
         expected = collections.Counter()
         for flow in flows:
             denied = flow["raw_verdict"] == "deny"
-            is_query = flow["proto"] == "udp" and flow["dport"] == 53 and flow["dst"] in SITE_RESOLVERS
+            # A denied query is a finding of its own, over UDP and over TCP.
+            is_query = flow["dport"] == 53 and flow["dst"] in SITE_RESOLVERS
             if denied and not is_query:
                 under_way = flow["packets"] > flow["packets_dropped"]
                 port = flow["dport"] if flow["proto"] in ("tcp", "udp") else None

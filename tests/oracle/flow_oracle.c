@@ -122,7 +122,7 @@ static bool half_open(struct model *model, uint32_t number)
     if (entry) {
         copy = *entry;
         copy.half_open = draw_percent(&model->draw, 50);
-        flow_half_open(&model->table, entry->index, copy.half_open);
+        flow_put_on(&model->table, entry->index, copy.half_open ? LIST_HALF_OPEN : LIST_NONE);
         if (copy.half_open && !entry->half_open) {
             drop(model, entry);
             model->list[model->count++] = copy;
@@ -134,7 +134,8 @@ static bool half_open(struct model *model, uint32_t number)
         if (model->list[i].half_open)
             oldest = model->list[i].index;
     }
-    return model->table.half_oldest == oldest || differs(model, "the oldest half-open flow");
+    return model->table.oldest[LIST_HALF_OPEN] == oldest ||
+           differs(model, "the oldest half-open flow");
 }
 
 static bool schedule(struct model *model, uint32_t number)

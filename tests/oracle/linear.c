@@ -441,7 +441,7 @@ static void explain(const struct walk *walk, struct linear_outcome *out)
         return;
     if (walk->expired)
         out->reason = POL_WHY_DNS_EXPIRED;
-    else if (walk->tls_failed && walk->facts->forwarded && walk->facts->tls == HELLO_NOT)
+    else if (walk->tls_failed && walk->facts->spoken && walk->facts->tls == HELLO_NOT)
         out->reason = POL_WHY_NOT_TLS;
 }
 

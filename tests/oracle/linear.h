@@ -53,6 +53,7 @@ struct linear_facts {
     int sni;        /* with HELLO_SEEN; NO_NAME: none was sent */
     bool open;      /* the flow is there: what it holds counts */
     bool forwarded; /* packets of it have passed: too late to intercept */
+    bool spoken;    /* HELLO_NOT was seen in octets, not assumed */
 };
 
 struct linear_outcome {

@@ -232,6 +232,33 @@ static void draw_group(struct model_group *group, uint32_t id, struct draw *draw
         group->sources[i] = draw_prefix(draw, true);
 }
 
+/* TLS rules that any connection waits at, more of them than the library looks past. */
+static void draw_waiting(struct model *model, struct draw *draw)
+{
+    model->group_count = 2;
+    for (uint32_t g = 0; g < 2; g++) {
+        struct model_group *group = &model->groups[g];
+
+        draw_group(group, g, draw);
+        group->sources[0] = (pol_prefix){.addr = {.family = 4}};
+        group->default_action = DEFAULT_NONE;
+        group->first_rule = model->rule_count;
+        group->rule_count = draw_between(draw, 20, GROUP_RULES_MAX);
+        for (uint32_t r = 0; r < group->rule_count; r++) {
+            struct model_rule *rule = &model->rules[model->rule_count++];
+
+            draw_rule(rule, r, draw);
+            rule->deny = draw_percent(draw, 1);
+            rule->pattern = NO_PATTERN;
+            rule->any_proto = true;
+            rule->dst_count = rule->src_port_count = rule->dst_port_count = 0;
+            rule->type_count = rule->code_count = 0;
+            rule->tls = TLS_METADATA;
+            rule->certificate = false;
+        }
+    }
+}
+
 /* Most policies are small: a difference is found there first, and read with less pain. */
 static void draw_size(struct draw *draw, uint32_t *ret_groups, uint32_t *ret_rules)
 {
@@ -248,6 +275,10 @@ void model_draw(struct model *model, struct draw *draw)
     memset(model, 0, offsetof(struct model, groups));
     model->default_policy = draw_default(draw, 70);
     model->audit_deny = (uint8_t)draw_below(draw, 4) % 3;
+    if (draw_percent(draw, 2)) {
+        draw_waiting(model, draw);
+        return;
+    }
     draw_size(draw, &model->group_count, &rules);
     for (uint32_t g = 0; g < model->group_count; g++) {
         struct model_group *group = &model->groups[g];

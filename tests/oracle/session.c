@@ -83,19 +83,6 @@ static void judge(struct session *session, uint32_t from)
         unpin(session);
 }
 
-void session_open(struct session *session, const struct linear_facts *facts, bool may_stay)
-{
-    session->facts = *facts;
-    session->flags = 0;
-    session->pinned = POL_NONE;
-    session->deadline = POL_NEVER;
-    session->denial_count = 0;
-    judge(session, 0);
-    if (session->state != SESSION_DENIED && may_stay)
-        session->flags |= POL_V_OPENED;
-    session->facts.open = true;
-}
-
 /* A denial for what the client sent, or did not send. */
 static void deny(struct session *session, enum pol_reason reason, bool audit)
 {
@@ -111,13 +98,17 @@ static void deny(struct session *session, enum pol_reason reason, bool audit)
     report(session, session->group, session->rule, audit);
 }
 
-static void incomplete(struct session *session)
+/* The rule that a flow waits at, or that sni_check holds, is in audit mode. */
+static bool waits_in_audit(const struct session *session)
+{
+    if (session->state != SESSION_PENDING)
+        return session->audit_mode;
+    return session->resume != POL_NONE && linear_step_is_audit(session->list, session->resume);
+}
+
+static void incomplete(struct session *session, bool audit)
 {
     bool hung = hangs(session);
-    bool audit =
-        session->state == SESSION_PENDING
-            ? session->resume != POL_NONE && linear_step_is_audit(session->list, session->resume)
-            : session->audit_mode;
 
     session->reading = false;
     if (session->facts.tls != HELLO_SEEN)
@@ -154,7 +145,7 @@ static void facts_arrive(struct session *session)
     check_sni(session);
 }
 
-void session_payload(struct session *session, enum session_payload payload, int sni)
+static void read_payload(struct session *session, enum session_payload payload, int sni)
 {
     if (payload == PAYLOAD_NONE || !session->reading)
         return;
@@ -173,11 +164,65 @@ void session_payload(struct session *session, enum session_payload payload, int 
         facts_arrive(session);
         break;
     case PAYLOAD_BROKEN:
-        incomplete(session);
+        incomplete(session, waits_in_audit(session));
         break;
     default:
         break;
     }
+}
+
+/* Nothing is known of a conversation with a resolver that nobody trusts. */
+static void explain_dns(const struct session *session, struct linear_outcome *out)
+{
+    bool by_default = out->reason == POL_WHY_GROUP_DEFAULT || out->reason == POL_WHY_POLICY_DEFAULT;
+
+    if (out->raw_action == POL_DENY && by_default && session->facts.dst_port == 53 &&
+        (session->facts.proto == 6 || session->facts.proto == 17))
+        out->reason = POL_WHY_DNS_UNTRUSTED_RESOLVER;
+}
+
+/* sni_check: enforce denies the opening packet that brings the hello. */
+static void check_opening(struct session *session, struct linear_outcome *out)
+{
+    if (session->sni_check != POL_SNI_ENFORCE || session->facts.tls != HELLO_SEEN ||
+        out->action != POL_ALLOW || !out->named || out->audit_mode ||
+        linear_sni_granted(session->list, session->grants, &session->facts, out->group,
+                           session->now))
+        return;
+    out->action = out->raw_action = POL_DENY;
+    out->reason = POL_WHY_SNI_MISMATCH;
+    out->resume = POL_NONE;
+    out->watched = false;
+    session->flags |= POL_V_SNI_MISMATCH;
+}
+
+void session_open(struct session *session, const struct linear_facts *facts,
+                  enum session_payload payload, int sni, bool may_stay)
+{
+    struct linear_outcome out;
+
+    session->facts = *facts;
+    session->flags = 0;
+    session->pinned = POL_NONE;
+    session->deadline = POL_NEVER;
+    session->denial_count = 0;
+    if (payload == PAYLOAD_HELLO || payload == PAYLOAD_OTHER) {
+        session->facts.tls = payload == PAYLOAD_HELLO ? HELLO_SEEN : HELLO_NOT;
+        session->facts.spoken = true;
+        session->facts.sni = sni;
+    }
+    linear_walk(session->list, session->grants, &session->facts, 0, session->now, &out);
+    explain_dns(session, &out);
+    check_opening(session, &out);
+    session->facts.tls = facts->tls; /* the flow, once it is there, reads for itself */
+    take(session, &out);
+    report_outcome(session, &out);
+    session->facts.open = session->facts.spoken = true;
+    if (session->state == SESSION_DENIED || !may_stay)
+        return;
+    pin(session, &out);
+    session->flags |= POL_V_OPENED;
+    read_payload(session, payload, sni);
 }
 
 static void reload(struct session *session)
@@ -190,20 +235,20 @@ static void reload(struct session *session)
 
 void session_packet(struct session *session, bool reloaded, enum session_payload payload, int sni)
 {
-    bool was_denied;
+    bool was_denied = session->state == SESSION_DENIED;
 
     session->denial_count = 0;
     session->flags &= ~(uint32_t)(POL_V_OPENED | POL_V_REJUDGED);
     session->flags |= POL_V_KNOWN;
+    /* What has run out has done so before the packet came, and before the new policy sees it. */
+    if (session->deadline <= session->now)
+        incomplete(session, !reloaded && waits_in_audit(session));
     if (reloaded) {
         reload(session);
         session->flags |= POL_V_REJUDGED;
     }
-    was_denied = session->state == SESSION_DENIED;
-    if (session->deadline <= session->now)
-        incomplete(session);
     if (session->state != SESSION_DENIED)
-        session_payload(session, payload, sni);
+        read_payload(session, payload, sni);
     if (was_denied && !reloaded)
         session->reason = POL_WHY_DENIED_FLOW;
 }

@@ -53,12 +53,12 @@ struct session {
     struct session_denial denials[8];
 };
 
-/* Judges the opening packet; `may_stay` is false for one that begins no flow. */
-void session_open(struct session *session, const struct linear_facts *facts, bool may_stay);
+/* Judges the opening packet with what it carries; `may_stay` is false for one that begins no flow.
+ */
+void session_open(struct session *session, const struct linear_facts *facts,
+                  enum session_payload payload, int sni, bool may_stay);
 /* One more packet of the flow, after session->list may have changed. */
 void session_packet(struct session *session, bool reloaded, enum session_payload payload, int sni);
-/* The octets of the packet that opened the flow. */
-void session_payload(struct session *session, enum session_payload payload, int sni);
 /* It is over. */
 void session_end(struct session *session);
 

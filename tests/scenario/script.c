@@ -236,7 +236,7 @@ static bool take_step(struct reader *in, char *line, const char *source)
 {
     struct word cut[STEP_WORDS], *words = cut;
     struct step *step;
-    size_t count;
+    size_t count = 0;
 
     if (!cut_line(in, line, cut, &count) || !take_time(in, &words, &count))
         return false;

@@ -129,7 +129,7 @@ typedef struct pol_grants_stats {
     uint32_t capacity;
     uint32_t live;            /* slots in use; held ones included */
     uint64_t learned;         /* new grants */
-    uint64_t refreshed;       /* answers for a grant already there */
+    uint64_t refreshed;       /* answers for a grant already there, remembered ones included */
     uint64_t expired;         /* freed because their time was over */
     uint64_t evicted_name;    /* for addresses_per_name */
     uint64_t evicted_address; /* for names_per_address */

@@ -33,8 +33,8 @@ int flow_table_init(struct flow_table *table, const pol_mem *mem, uint32_t capac
         .capacity = capacity,
         .mask = heads - 1,
         .free = POL_NONE,
-        .half_oldest = POL_NONE,
-        .half_newest = POL_NONE,
+        .oldest = {POL_NONE, POL_NONE},
+        .newest = {POL_NONE, POL_NONE},
         .next_id = 1,
         .seed = {seed[0], seed[1]},
     };
@@ -165,38 +165,58 @@ uint32_t flow_insert(struct flow_table *table, const struct flow_key *key, uint6
         .stream = POL_NONE,
         .reply_stream = POL_NONE,
         .wheel_slot = POL_NONE,
+        .list = LIST_NONE,
     };
     table->heads[hash & table->mask] = index;
     table->count++;
-    flow_half_open(table, index, true);
+    flow_put_on(table, index, LIST_HALF_OPEN);
     return index;
 }
 
-void flow_half_open(struct flow_table *table, uint32_t index, bool half_open)
+static void list_remove(struct flow_table *table, uint32_t index)
+{
+    struct flow *flow = &table->flows[index];
+    uint8_t list = flow->list;
+
+    if (list == LIST_NONE)
+        return;
+    if (flow->list_prev != POL_NONE)
+        table->flows[flow->list_prev].list_next = flow->list_next;
+    else
+        table->oldest[list] = flow->list_next;
+    if (flow->list_next != POL_NONE)
+        table->flows[flow->list_next].list_prev = flow->list_prev;
+    else
+        table->newest[list] = flow->list_prev;
+    flow->list = LIST_NONE;
+}
+
+void flow_put_on(struct flow_table *table, uint32_t index, enum flow_list list)
 {
     struct flow *flow = &table->flows[index];
 
-    if (flow->half_open == half_open)
+    if (flow->list == list)
         return;
-    flow->half_open = half_open;
-    if (half_open) {
-        flow->half_prev = table->half_newest;
-        flow->half_next = POL_NONE;
-        if (table->half_newest != POL_NONE)
-            table->flows[table->half_newest].half_next = index;
-        else
-            table->half_oldest = index;
-        table->half_newest = index;
+    list_remove(table, index);
+    if (list == LIST_NONE)
         return;
+    flow->list = (uint8_t)list;
+    flow->list_prev = table->newest[list];
+    flow->list_next = POL_NONE;
+    if (flow->list_prev != POL_NONE)
+        table->flows[flow->list_prev].list_next = index;
+    else
+        table->oldest[list] = index;
+    table->newest[list] = index;
+}
+
+uint32_t flow_victim(const struct flow_table *table)
+{
+    for (int list = 0; list < LIST_COUNT; list++) {
+        if (table->oldest[list] != POL_NONE)
+            return table->oldest[list];
     }
-    if (flow->half_prev != POL_NONE)
-        table->flows[flow->half_prev].half_next = flow->half_next;
-    else
-        table->half_oldest = flow->half_next;
-    if (flow->half_next != POL_NONE)
-        table->flows[flow->half_next].half_prev = flow->half_prev;
-    else
-        table->half_newest = flow->half_prev;
+    return POL_NONE;
 }
 
 static void wheel_remove(struct flow_table *table, uint32_t index)
@@ -220,7 +240,7 @@ void flow_remove(struct flow_table *table, uint32_t index)
     uint32_t *link = &table->heads[flow_hash(table, &flow->key) & table->mask];
 
     wheel_remove(table, index);
-    flow_half_open(table, index, false);
+    list_remove(table, index);
     while (*link != index)
         link = &table->flows[*link].next;
     *link = flow->next;

@@ -62,7 +62,7 @@ struct flow {
     uint8_t slot;           /* counter slot of its group */
     uint8_t syn_ack, fins;  /* seen; fins: bit per direction */
     uint8_t both_ways;      /* packets in both directions */
-    uint8_t half_open;      /* on the list of half-open flows */
+    uint8_t list;           /* enum flow_list */
 
     uint64_t id;
     uint64_t generation;    /* that judged it last */
@@ -92,9 +92,17 @@ struct flow {
     uint32_t reply_stream;  /* collector of DNS answers over TCP; POL_NONE */
     uint32_t dns_next[2];   /* DNS over TCP: sequence number of the next message, by direction */
     uint32_t wheel_prev, wheel_next, wheel_slot; /* wheel_slot POL_NONE: not on the wheel */
-    uint32_t half_prev, half_next; /* list of half-open flows, oldest first */
+    uint32_t list_prev, list_next; /* of its list, oldest first */
     uint8_t end_cause;      /* enum pol_end of a denied entry's last life */
     uint8_t name_len;       /* SNI; the text is in the table's names */
+};
+
+/* Who makes room under pressure, in this order. */
+enum flow_list {
+    LIST_HALF_OPEN, /* no answer yet */
+    LIST_DENIED,
+    LIST_COUNT,
+    LIST_NONE = LIST_COUNT
 };
 
 struct flow_table {
@@ -104,7 +112,7 @@ struct flow_table {
     uint32_t *heads;
     uint32_t mask, capacity;
     uint32_t free, count;
-    uint32_t half_oldest, half_newest;
+    uint32_t oldest[LIST_COUNT], newest[LIST_COUNT];
     uint32_t *wheel;      /* heads of WHEEL_SLOTS lists */
     uint64_t wheel_second; /* everything before it has been handled */
     uint64_t next_id;
@@ -131,7 +139,9 @@ void flow_clock(struct flow_table *table, pol_mono now);
 uint32_t flow_insert(struct flow_table *table, const struct flow_key *key, uint64_t hash);
 void flow_remove(struct flow_table *table, uint32_t index);
 
-void flow_half_open(struct flow_table *table, uint32_t index, bool half_open);
+void flow_put_on(struct flow_table *table, uint32_t index, enum flow_list list);
+/* The entry that should make room for another, or POL_NONE. */
+uint32_t flow_victim(const struct flow_table *table);
 
 /* Puts the flow where the wheel will look at `deadline`. */
 void flow_schedule(struct flow_table *table, uint32_t index, pol_mono deadline);

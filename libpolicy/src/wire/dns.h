@@ -48,7 +48,8 @@ enum dns_type {
     DNS_TYPE_DNAME = 39,
     DNS_TYPE_OPT = 41,
     DNS_TYPE_SVCB = 64,
-    DNS_TYPE_HTTPS = 65
+    DNS_TYPE_HTTPS = 65,
+    DNS_TYPE_ANY = 255
 };
 
 enum dns_class { DNS_CLASS_IN = 1 };
@@ -129,7 +130,7 @@ struct dns_svcb {
 /* POL_OK, or POL_E_FORMAT. */
 int dns_svcb_read(pol_bytes rdata, struct dns_svcb *ret_svcb);
 
-#define DNS_CHAIN_STEPS 11                    /* CNAME, DNAME and AliasMode records followed */
+#define DNS_CHAIN_STEPS 11                    /* CNAME and DNAME records followed */
 #define DNS_CHAIN_NAMES (DNS_CHAIN_STEPS + 1) /* the queried name and what the steps lead to */
 
 struct dns_address {
@@ -147,9 +148,9 @@ struct dns_answer {
 /*
  * Which addresses a response grants to the name it was asked for: class IN A and AAAA records of
  * the answer section whose owner is the queried name or is reached from it, and the ipv4hint and
- * ipv6hint of HTTPS and SVCB records so owned. A name is reached through a CNAME, a DNAME (RFC
- * 6672) or an AliasMode record of the same section, in any record order, in at most 11 steps.
- * Nothing comes from the authority or additional section, from a response with an error code, or
+ * ipv6hint of HTTPS and SVCB records so owned. A name is reached through a CNAME or a DNAME (RFC
+ * 6672) of the same section, in any record order, in at most 11 steps; not through the AliasMode
+ * of a service, since clients ask for its target themselves. Nothing comes from the authority or additional section, from a response with an error code, or
  * from ::ffff:0:0/96. A truncated response grants its complete records; a malformed record grants
  * nothing and the others stay. The same address may be listed more than once.
  *

@@ -25,15 +25,9 @@ static bool is_service(const struct dns_record *record)
     return record->type == DNS_TYPE_HTTPS || record->type == DNS_TYPE_SVCB;
 }
 
-static bool is_alias(const struct dns_record *record)
-{
-    return is_service(record) && record->rdata.len >= 2 && record->rdata.ptr[0] == 0 &&
-           record->rdata.ptr[1] == 0;
-}
-
 static bool is_link(const struct dns_record *record)
 {
-    return record->type == DNS_TYPE_CNAME || record->type == DNS_TYPE_DNAME || is_alias(record);
+    return record->type == DNS_TYPE_CNAME || record->type == DNS_TYPE_DNAME;
 }
 
 /* The next record of class IN in the answer section. */
@@ -90,17 +84,9 @@ static bool read_target(const struct chain *chain, const struct dns_record *link
                         struct dnsname *ret_target)
 {
     struct cursor in = cursor_of(link->rdata);
-    struct dns_svcb svcb;
 
-    if (!is_alias(link))
-        return dnsname_wire_read(chain->message->bytes, &in, ret_target) == POL_OK &&
-               cursor_left(&in) == 0;
-
-    /* RFC 9460 2.5.1: an alias to the root says that there is no such service. */
-    if (dns_svcb_read(link->rdata, &svcb) < 0 || svcb.target.len == 1)
-        return false;
-    *ret_target = svcb.target;
-    return true;
+    return dnsname_wire_read(chain->message->bytes, &in, ret_target) == POL_OK &&
+           cursor_left(&in) == 0;
 }
 
 /* Where the link leads from `name`, if it is a step from there at all. */

@@ -122,6 +122,11 @@ static void refresh(pol_worker *worker, struct flow *flow, const pol_packet *pac
         flow->alive = worker->now;
 }
 
+static bool is_half_open(const struct flow *flow)
+{
+    return flow->key.proto == PROTO_TCP ? flow->phase == TCP_OPENING : !flow->both_ways;
+}
+
 static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -132,13 +137,10 @@ static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet,
         flow->both_ways = 1;
         moved = true;
     }
-    if (flow->key.proto == PROTO_TCP) {
+    if (flow->key.proto == PROTO_TCP)
         moved |= tcp_follow(flow, packet, reply);
-        flow_half_open(&worker->flows, index,
-                       flow->phase == TCP_OPENING && flow->state != FLOW_DENIED);
-    } else if (flow->both_ways) {
-        flow_half_open(&worker->flows, index, false);
-    }
+    if (flow->list == LIST_HALF_OPEN && !is_half_open(flow))
+        flow_put_on(&worker->flows, index, LIST_NONE);
     if (moved)
         flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
     if (flow->grant != POL_NONE && (moved || worker->now - flow->touched >= POL_SECONDS)) {
@@ -151,8 +153,6 @@ static void read_payload(pol_worker *worker, uint32_t index, const pol_packet *p
 {
     struct flow *flow = &worker->flows.flows[index];
 
-    if (flow->tls_deadline <= worker->now)
-        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
     if (flow->key.proto != PROTO_TCP || flow->state == FLOW_DENIED)
         return;
     if (flow->is_dns)
@@ -174,7 +174,7 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
     struct flow *flow = &worker->flows.flows[index];
     const pol_packet *packet = passage->packet;
     bool reply = passage->end != flow->opener;
-    bool rejudged = flow->generation != worker->generation, was_denied;
+    bool rejudged = flow->generation != worker->generation;
 
     if (wrong_side(flow, packet, reply)) {
         deny_and_report(worker, passage, POL_WHY_WRONG_SIDE, verdict);
@@ -183,14 +183,13 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
     follow(worker, index, packet, reply);
     if (rejudged)
         judge_again(worker, index);
-    was_denied = flow->state == FLOW_DENIED;
     read_payload(worker, index, packet, reply);
     if (worker->opts.report_interval &&
         worker->now - flow->reported >= worker->opts.report_interval)
         report_flow(worker, index, POL_EV_FLOW_ACTIVE, POL_END_NONE);
     flow_verdict(worker, flow, reply, verdict);
     verdict->flags |= POL_V_KNOWN | (rejudged ? POL_V_REJUDGED : 0);
-    if (was_denied && !rejudged)
+    if (passage->denied && !rejudged)
         verdict->reason = POL_WHY_DENIED_FLOW;
 }
 
@@ -319,6 +318,11 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
     if (dns_udp(worker, passage, verdict))
         return;
     passage->flow = flow_find(&worker->flows, &passage->key, passage->hash);
+    if (passage->flow != POL_NONE) {
+        passage->denied = worker->flows.flows[passage->flow].state == FLOW_DENIED;
+        if (flow_ran_out(worker, passage->flow))
+            passage->flow = POL_NONE;
+    }
     if (passage->flow != POL_NONE && packet->tuple.proto == PROTO_TCP &&
         tcp_begins_anew(&worker->flows.flows[passage->flow], packet,
                         passage->end != worker->flows.flows[passage->flow].opener)) {
@@ -370,6 +374,10 @@ static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verd
         first->verdict = *verdict;
         first->flow = passage->flow;
         fragment_note(first, packet);
+        return;
+    }
+    if (first && first->side != packet->side) {
+        deny_and_report(worker, passage, POL_WHY_WRONG_SIDE, verdict);
         return;
     }
     if (!first || !fragment_note(first, packet)) {

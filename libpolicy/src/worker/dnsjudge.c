@@ -166,10 +166,14 @@ static void patterns_of(pol_worker *worker, const pol_dns_query *query,
                         struct memo_patterns *ret_patterns)
 {
     pol_str name = {query->name, query->name_len};
+    struct memo *memo = &worker->walker.memo;
+    uint64_t misses = memo->misses, exceptions = memo->exceptions;
 
     walk_patterns(&worker->walker,
                   hash_bytes(worker->policy->ctx->hash_seed, name.ptr, name.len), name,
                   ret_patterns);
+    counter_add(&worker->counters, COUNT_MEMO_MISSES, memo->misses - misses);
+    counter_add(&worker->counters, COUNT_REGEX_EXCEPTIONS, memo->exceptions - exceptions);
 }
 
 enum dns_judgement dns_judge(pol_worker *worker, const pol_addr *client, pol_dns_query *query,

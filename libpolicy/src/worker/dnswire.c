@@ -194,6 +194,22 @@ static void refused_answer(pol_worker *worker, uint32_t index, pol_verdict *verd
     queries_close(&worker->queries, index);
 }
 
+/* The first piece of an answer whose rest cannot be read. It must not pass where a client would
+ * take addresses from the rest; it will ask again over TCP. */
+static bool hides_addresses(const pol_worker *worker, const pol_packet *packet)
+{
+    switch (worker->message.qtype) {
+    case DNS_TYPE_A:
+    case DNS_TYPE_AAAA:
+    case DNS_TYPE_SVCB:
+    case DNS_TYPE_HTTPS:
+    case DNS_TYPE_ANY:
+        return packet->marks & POL_MARK_FRAGMENT;
+    default:
+        return false;
+    }
+}
+
 static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -214,6 +230,12 @@ static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict 
     }
     if (worker->queries.entries[index].refused) {
         refused_answer(worker, index, verdict);
+        return true;
+    }
+    if (hides_addresses(worker, packet)) {
+        verdict->reason = POL_WHY_FRAGMENT;
+        counter_add(&worker->counters, COUNT_FRAGMENTS_DROPPED, 1);
+        report_deny(worker, passage, POL_NONE, verdict);
         return true;
     }
     recorded = worker->queries.entries[index].dns.kind == POL_GRANT_RECORDED;
@@ -317,7 +339,7 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
     flow->group = verdict.group;
     flow->rule = verdict.rule;
     flow->group_key = verdict.group_key;
-    deny_flow(worker, index, (enum pol_reason)verdict.reason, false);
+    close_flow(worker, index, (enum pol_reason)verdict.reason, false); /* the query was reported */
 }
 
 static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
@@ -339,6 +361,20 @@ static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
         deny_flow(worker, index, POL_WHY_DNS_NO_ROOM, false);
 }
 
+/* Whether the beginning of a message that is not there yet can be one: as soon as its header is
+ * there, what is no DNS ends the flow, before more of it is forwarded. */
+static bool may_be_message(const struct stream *stream, bool reply)
+{
+    struct cursor in = cursor_of((pol_bytes){stream->data, stream->have});
+    uint16_t flags;
+
+    if (stream->have < 2 + DNS_HEADER_LEN)
+        return true;
+    cursor_skip(&in, 4); /* length, id */
+    flags = cursor_u16(&in);
+    return (flags & DNS_QR) == (reply ? DNS_QR : 0) && cursor_u16(&in) == 1;
+}
+
 /* Handles every whole message at the front of a stream; what is left stays. */
 static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_index, bool reply)
 {
@@ -350,7 +386,7 @@ static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_in
         size_t used;
         int rc = dns_frame_read((pol_bytes){stream->data, stream->have}, &message, &used);
 
-        if (rc == POL_E_TRUNCATED)
+        if (rc == POL_E_TRUNCATED && may_be_message(stream, reply))
             return;
         if (rc < 0) {
             deny_flow(worker, index, POL_WHY_MALFORMED, false);

@@ -114,6 +114,7 @@ struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *
     fragments->count++;
     key_of(packet, &fragment->key);
     fragment->seen = now;
+    fragment->side = packet->side;
     fragment->piece_count = 0;
     fragment->total = 0;
     fragment->flow = POL_NONE;

@@ -30,6 +30,7 @@ struct fragment {
     struct fragment_key key;
     pol_mono seen;
     pol_verdict verdict;
+    uint8_t side;     /* of the wire it came from: enum pol_side */
     uint32_t flow;    /* index, valid while the flow's id is verdict.flow */
     uint32_t next;    /* in the hash chain */
     uint32_t older, newer;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/proto.h"
+#include "wire/tls_hello.h"
 
 /* --- facts ---------------------------------------------------------------------------------- */
 
@@ -39,6 +40,7 @@ static void facts_of_flow(const pol_worker *worker, uint32_t index, struct walk_
     facts->sni = (pol_str){worker->flows.names[index], flow->name_len};
     facts->held_counts = true;
     facts->forwarded = flow->state != FLOW_INTERCEPT;
+    facts->spoken = true;
 }
 
 pol_tuple tuple_swapped(const pol_tuple *tuple)
@@ -137,9 +139,9 @@ uint32_t make_flow(pol_worker *worker, const struct passage *passage)
     if (worker->flows.capacity == 0)
         return POL_NONE;
     flow_clock(&worker->flows, worker->now);
-    if (worker->flows.free == POL_NONE && worker->flows.half_oldest != POL_NONE) {
+    if (worker->flows.free == POL_NONE && flow_victim(&worker->flows) != POL_NONE) {
         counter_add(&worker->counters, COUNT_FLOW_EVICTIONS, 1);
-        end_flow(worker, worker->flows.half_oldest, POL_END_EVICTED);
+        end_flow(worker, flow_victim(&worker->flows), POL_END_EVICTED);
     }
     index = flow_insert(&worker->flows, &passage->key, passage->hash);
     if (index == POL_NONE)
@@ -175,6 +177,15 @@ void end_flow(pol_worker *worker, uint32_t index, enum pol_end end)
     dns_tcp_forget(worker, flow);
     flow_remove(&worker->flows, index);
     counter_set(&worker->counters, COUNT_ACTIVE_FLOWS, worker->flows.count);
+}
+
+enum pol_end flow_end(const struct flow *flow)
+{
+    if (flow->state == FLOW_DENIED)
+        return POL_END_POLICY;
+    if (flow->phase == TCP_CLOSING)
+        return flow->fins == 3 ? POL_END_FIN : POL_END_RST;
+    return POL_END_IDLE;
 }
 
 /* --- verdicts ------------------------------------------------------------------------------- */
@@ -308,6 +319,8 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->resume = out->resume;
     flow->verdict_flags = (flow->verdict_flags & ~judged) | (verdict->flags & judged);
     flow->watch = watch_for(worker, flow, out->watched);
+    if (flow->list == LIST_DENIED)
+        flow_put_on(&worker->flows, index, LIST_NONE);
     if (flow->watch == WATCH_NONE)
         tls_forget(worker, flow);
     if (flow->state != FLOW_PENDING && flow->watch != WATCH_CHECK)
@@ -403,6 +416,64 @@ static void open_dns_flow(pol_worker *worker, struct passage *passage, pol_verdi
     verdict->flags |= POL_V_OPENED;
 }
 
+/* What the opening packet itself tells about TLS: it is judged with its data, so that a denial
+ * leaves no entry. */
+static enum tls_hello_verdict read_opening(const struct passage *passage, struct walk_facts *facts,
+                                           struct tls_hello *hello)
+{
+    pol_bytes payload = passage->packet->payload;
+    enum tls_hello_verdict verdict;
+
+    if (facts->tls != TLS_UNKNOWN || payload.len == 0)
+        return TLS_HELLO_MORE;
+    /* A server that speaks first does not speak TLS. */
+    verdict = passage->swapped ? TLS_HELLO_NOT_TLS : tls_hello_read(payload, hello);
+    if (verdict == TLS_HELLO_COMPLETE) {
+        facts->tls = TLS_HELLO;
+        facts->sni = (pol_str){hello->sni, hello->sni_len};
+    } else if (verdict == TLS_HELLO_NOT_TLS) {
+        facts->tls = TLS_NOT;
+        facts->spoken = true;
+    }
+    return verdict;
+}
+
+static void deny_outcome(struct walk_outcome *out, enum pol_reason reason)
+{
+    out->action = out->raw_action = POL_DENY;
+    out->reason = (uint16_t)reason;
+    out->resume = POL_NONE;
+    out->watched = false;
+}
+
+/* sni_check: enforce would deny the flow with its opening packet. */
+static bool sni_denies(pol_worker *worker, const struct walk_facts *facts,
+                       const struct walk_outcome *out)
+{
+    const struct pp_step *step;
+
+    if (worker->opts.sni_check != POL_SNI_ENFORCE || facts->tls != TLS_HELLO ||
+        out->action != POL_ALLOW || out->step == POL_NONE)
+        return false;
+    step = &worker->policy->steps[out->step];
+    return step->pattern != POL_NONE && step->mode != POL_MODE_AUDIT &&
+           !walk_sni_granted(&worker->walker, facts, step->group);
+}
+
+/* What can already be said about the flow although nothing of it has been forwarded. */
+static void settle_opening(pol_worker *worker, const struct walk_facts *facts,
+                           enum tls_hello_verdict first, struct walk_outcome *out,
+                           pol_verdict *verdict)
+{
+    if (out->action == POL_PENDING && first == TLS_HELLO_MALFORMED &&
+        worker->policy->steps[out->resume].mode != POL_MODE_AUDIT) {
+        deny_outcome(out, POL_WHY_TLS_INCOMPLETE);
+    } else if (sni_denies(worker, facts, out)) {
+        deny_outcome(out, POL_WHY_SNI_MISMATCH);
+        verdict->flags |= POL_V_SNI_MISMATCH;
+    }
+}
+
 void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -412,7 +483,9 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     bool opens = !reset && !(packet->marks & POL_MARK_ICMP_ERROR);
     bool midstream = is_midstream(packet) || swapped;
     struct walk_facts facts = {.src = tuple.src};
+    enum tls_hello_verdict first;
     struct walk_outcome out;
+    struct tls_hello hello;
 
     if (!swapped && !midstream && dns_tcp_opens(worker, passage)) {
         open_dns_flow(worker, passage, verdict);
@@ -422,8 +495,11 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     /* A reset begins nothing, so nothing will ever be known about its TLS. */
     facts.tls = tuple.proto == PROTO_TCP && !reset ? TLS_UNKNOWN : TLS_NOT;
     facts.forwarded = midstream && tuple.proto == PROTO_TCP;
+    first = read_opening(passage, &facts, &hello);
     walk(worker, &facts, 0, &out);
     explain_dns(worker, &tuple, &out);
+    settle_opening(worker, &facts, first, &out, verdict);
+    passage->sni = facts.sni;
     verdict_of(worker, &out, passage->side, verdict);
     if (swapped)
         verdict->flags |= POL_V_REPLY;
@@ -441,7 +517,7 @@ static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
 
     flow->end_cause = (uint8_t)cause;
     flow->alive = worker->now;
-    flow_half_open(&worker->flows, index, false);
+    flow_put_on(&worker->flows, index, LIST_DENIED);
     release_grant(worker, flow); /* a denied entry is no flow that a name could carry */
     tls_forget(worker, flow);
     dns_tcp_forget(worker, flow);
@@ -474,10 +550,9 @@ void judge_again(pol_worker *worker, uint32_t index)
     report_findings(worker, NULL, index, &out, &verdict);
 }
 
-void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
+void close_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
 {
     struct flow *flow = &worker->flows.flows[index];
-    pol_verdict verdict;
 
     flow->reason = (uint16_t)reason;
     flow->raw_action = POL_DENY;
@@ -494,8 +569,15 @@ void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool 
         to_denied(worker, index, POL_END_NONE);
     }
     count_pending(worker, flow);
-    flow_verdict(worker, flow, false, &verdict);
     report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
+}
+
+void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
+{
+    pol_verdict verdict;
+
+    close_flow(worker, index, reason, audit);
+    flow_verdict(worker, &worker->flows.flows[index], false, &verdict);
     report_deny(worker, NULL, index, &verdict);
 }
 
@@ -509,6 +591,24 @@ static bool waits_in_audit(const pol_worker *worker, const struct flow *flow)
     if (flow->state == FLOW_ALLOWED)
         step = flow->rule == POL_NONE ? POL_NONE : worker->policy->rule_steps[flow->rule];
     return step != POL_NONE && worker->policy->steps[step].mode == POL_MODE_AUDIT;
+}
+
+bool flow_ran_out(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->tls_deadline <= worker->now)
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+    if (flow->alive + idle_time(worker, flow) > worker->now)
+        return false;
+    /* A pending connection that runs out becomes denied, never forgotten. */
+    if (flow->state == FLOW_PENDING && flow->phase == TCP_ESTABLISHED) {
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        if (flow->state == FLOW_DENIED)
+            return false;
+    }
+    end_flow(worker, index, flow_end(flow));
+    return true;
 }
 
 void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason)

@@ -133,6 +133,10 @@ void report_deny(pol_worker *worker, const struct passage *passage, uint32_t ind
         event->icmp_code = packet->icmp_code;
         event->vlan = packet->vlan_count ? packet->vlan[0] : 0;
         event->first = event->last = worker->now;
+        event->name_len = (uint8_t)passage->sni.len;
+        if (passage->sni.len)
+            memcpy(event->name, passage->sni.ptr, passage->sni.len);
+        event->name[event->name_len] = '\0';
         *(passage->swapped ? &event->packets_in : &event->packets_out) = 1;
         *(passage->swapped ? &event->bytes_in : &event->bytes_out) = packet->ip_len;
     }

@@ -247,7 +247,8 @@ static enum condition tls_holds(struct walker *walker, const struct pp_step *ste
                                 const struct walk_facts *facts, bool *limit)
 {
     const struct pp_tls *tls = step->tls;
-    enum condition sni;
+    enum condition sni = HOLDS;
+    bool hit_limit = false;
 
     if (facts->key.proto != PROTO_TCP)
         return FAILS;
@@ -257,9 +258,11 @@ static enum condition tls_holds(struct walker *walker, const struct pp_step *ste
         return UNKNOWN;
     if (facts->tls == TLS_NOT)
         return FAILS;
-    sni = tls->sni ? name_holds(walker, tls->sni, facts->sni, limit) : HOLDS;
-    if (*limit && sni == FAILS && step->action == POL_DENY)
-        return HOLDS; /* fails closed */
+    if (tls->sni)
+        sni = name_holds(walker, tls->sni, facts->sni, &hit_limit);
+    *limit |= hit_limit;
+    if (hit_limit && step->action == POL_DENY)
+        sni = HOLDS; /* fails closed */
     if (sni != HOLDS)
         return FAILS;
     return tls->needs_certificate ? UNKNOWN : HOLDS;
@@ -402,7 +405,7 @@ static void explain(struct walk_outcome *out, const struct walk_facts *facts, bo
         out->reason = POL_WHY_LIMIT;
     else if (out->expired)
         out->reason = POL_WHY_DNS_EXPIRED;
-    else if (tls_failed && facts->forwarded && facts->tls == TLS_NOT)
+    else if (tls_failed && facts->spoken && facts->tls == TLS_NOT)
         out->reason = POL_WHY_NOT_TLS;
 }
 

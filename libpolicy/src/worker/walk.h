@@ -25,6 +25,7 @@ struct walk_facts {
     pol_str sni;       /* with TLS_HELLO; empty: none was sent */
     bool held_counts;  /* the flow is open: held grants count as live ones */
     bool forwarded;    /* packets have been forwarded: too late to intercept */
+    bool spoken;       /* TLS_NOT was seen in octets, not assumed */
 };
 
 /* The answer. */

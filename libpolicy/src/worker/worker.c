@@ -212,28 +212,6 @@ pol_mono pol_worker_deadline(const pol_worker *worker)
     return flows < query ? flows : query;
 }
 
-static enum pol_end end_of(const struct flow *flow)
-{
-    if (flow->state == FLOW_DENIED)
-        return POL_END_POLICY;
-    if (flow->phase == TCP_CLOSING)
-        return flow->fins == 3 ? POL_END_FIN : POL_END_RST;
-    return POL_END_IDLE;
-}
-
-/* A flow came up on the wheel: it is over, its TLS deadline has passed, or it goes back. */
-static void look_at(pol_worker *worker, uint32_t index)
-{
-    struct flow *flow = &worker->flows.flows[index];
-
-    if (flow->tls_deadline <= worker->now)
-        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
-    if (flow_deadline(worker, flow) <= worker->now)
-        end_flow(worker, index, end_of(flow));
-    else
-        flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
-}
-
 size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
 {
     size_t done = 0;
@@ -248,7 +226,9 @@ size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
 
         if (index == POL_NONE)
             break;
-        look_at(worker, index);
+        if (!flow_ran_out(worker, index))
+            flow_schedule(&worker->flows, index,
+                          flow_deadline(worker, &worker->flows.flows[index]));
         done++;
     }
     return done;
@@ -262,7 +242,7 @@ size_t pol_worker_flush(pol_worker *worker, pol_mono now)
     for (uint32_t i = 0; worker->flows.count && i <= worker->flows.mask; i++) {
         while (worker->flows.heads[i] != POL_NONE && !events_full(&worker->events)) {
             uint32_t index = worker->flows.heads[i];
-            enum pol_end end = end_of(&worker->flows.flows[index]);
+            enum pol_end end = flow_end(&worker->flows.flows[index]);
 
             end_flow(worker, index, end == POL_END_IDLE ? POL_END_FLUSHED : end);
         }

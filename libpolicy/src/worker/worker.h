@@ -72,8 +72,10 @@ struct passage {
     uint8_t end;      /* which end of the key sent it */
     uint8_t side;     /* enum pol_side, after inference */
     bool inferred;
+    bool denied;      /* its entry was a denied one before this packet */
     bool swapped;     /* judged as the reply of the flow it would belong to */
     uint32_t flow;    /* its entry, or POL_NONE */
+    pol_str sni;      /* of a ClientHello in an opening packet */
 };
 
 /* --- report.c --- */
@@ -100,8 +102,14 @@ void judge_again(pol_worker *worker, uint32_t flow);
 void judge_facts(pol_worker *worker, uint32_t flow);
 /* No usable ClientHello: too long, too late, malformed, or no room to collect it. */
 void judge_incomplete(pol_worker *worker, uint32_t flow, enum pol_reason reason);
-/* Turns the entry into a denied one. */
+/* Turns the entry into a denied one; in audit mode it goes on. deny_flow() also makes a finding. */
+void close_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
 void deny_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
+/* Looks whether the flow's time is over, idle or waiting for TLS, and does what follows. True: it
+ * has ended and its entry is gone. */
+bool flow_ran_out(pol_worker *worker, uint32_t flow);
+/* Why the flow would end if it did now. */
+enum pol_end flow_end(const struct flow *flow);
 /* Ends a flow and removes its entry. */
 void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
 /* The verdict on one more packet of a flow. */

@@ -151,16 +151,16 @@ Test(table, half_open_flows_are_listed_oldest_first)
 {
     uint32_t a = insert(1), b = insert(2), c = insert(3);
 
-    cr_assert_eq(table.half_oldest, a);
-    flow_half_open(&table, a, false);
-    flow_half_open(&table, a, false);
-    cr_assert_eq(table.half_oldest, b);
-    flow_half_open(&table, a, true);
+    cr_assert_eq(table.oldest[LIST_HALF_OPEN], a);
+    flow_put_on(&table, a, LIST_NONE);
+    flow_put_on(&table, a, LIST_NONE);
+    cr_assert_eq(table.oldest[LIST_HALF_OPEN], b);
+    flow_put_on(&table, a, LIST_HALF_OPEN);
     flow_remove(&table, b);
-    cr_assert_eq(table.half_oldest, c);
+    cr_assert_eq(table.oldest[LIST_HALF_OPEN], c);
     flow_remove(&table, c);
-    cr_assert_eq(table.half_oldest, a);
-    cr_assert_eq(table.half_newest, a);
+    cr_assert_eq(table.oldest[LIST_HALF_OPEN], a);
+    cr_assert_eq(table.newest[LIST_HALF_OPEN], a);
 }
 
 Test(table, flow_comes_up_once_its_second_has_passed)

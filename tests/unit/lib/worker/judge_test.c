@@ -171,6 +171,7 @@ Test(judge, held_grant_carries_its_flow_and_no_other)
     pol_packet open = rig_syn("10.0.0.5", 40000, "192.0.2.1", 80);
     pol_packet late = rig_syn("10.0.0.5", 40001, "192.0.2.1", 80);
 
+    rig_options(&rig)->idle.tcp_opening = 7440 * POL_SECONDS;
     rig_start(&rig, policy);
     rig_learn(&rig, "10.0.0.5", "a.example", "192.0.2.1", 60);
     rig_judge(&rig, &open);
