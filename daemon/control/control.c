@@ -262,14 +262,10 @@ bool control_policy_json(const pol_policy *policy, struct text *out)
 
 bool control_default_allow(struct control *control)
 {
-    static const char allow[] = "{\"default_policy\":\"allow\"";
-    struct text document = {0};
     uint64_t generation;
     pol_policy *policy = publish_current(control->options.publish, &generation);
-    bool result = control_policy_json(policy, &document) &&
-                  strncmp(document.ptr, allow, sizeof(allow) - 1) == 0;
+    bool result = pol_policy_default_allow(policy);
 
     pol_policy_unref(policy);
-    text_fini(&document);
     return result;
 }

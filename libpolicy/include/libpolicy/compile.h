@@ -124,6 +124,10 @@ POL_API uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group);
 /** SHA-256 of pol_policy_json(). Equal digests mean equal documents. */
 POL_API void pol_policy_digest(const pol_policy *policy, uint8_t ret_sha256[32]);
 
+/** The default_policy of the accepted document, resolved: true for allow. What a document without
+ *  one keeps when it comes after this one (pol_compile_options.default_allow). */
+POL_API bool pol_policy_default_allow(const pol_policy *policy);
+
 /** What a policy needs from the node, for readiness. */
 enum pol_need {
     POL_NEEDS_DNS = 1 << 0,      /* a rule in force has a hostname */

@@ -190,6 +190,11 @@ uint32_t pol_policy_needs(const pol_policy *policy)
     return policy->needs;
 }
 
+bool pol_policy_default_allow(const pol_policy *policy)
+{
+    return policy->steps[policy->step_count - 1].action == POL_ALLOW;
+}
+
 size_t pol_policy_memory(const pol_policy *policy)
 {
     size_t bytes = sizeof(*policy) + policy->arena.bytes + patterns_memory(policy->patterns);
