@@ -33,22 +33,29 @@ static int usage(int code)
     return code;
 }
 
+static bool read_option(const char *name, uint64_t value)
+{
+    if (strcmp(name, "--cases") == 0 && value >= 1) {
+        run.cases = value;
+    } else if (strcmp(name, "--seed") == 0) {
+        run.seed = value;
+    } else if (strcmp(name, "--threads") == 0 && value >= 1 && value <= THREADS_MAX) {
+        run.threads = (uint32_t)value;
+    } else if (strcmp(name, "--world") == 0) {
+        run.first_world = value;
+        run.worlds = value + 1;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool read_options(int argc, char **argv)
 {
     uint64_t value;
 
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (!args_number(argv[i + 1], &value))
-            return false;
-        if (strcmp(argv[i], "--cases") == 0)
-            run.cases = value;
-        else if (strcmp(argv[i], "--seed") == 0)
-            run.seed = value;
-        else if (strcmp(argv[i], "--threads") == 0 && value >= 1 && value <= THREADS_MAX)
-            run.threads = (uint32_t)value;
-        else if (strcmp(argv[i], "--world") == 0)
-            run.first_world = value, run.worlds = value + 1;
-        else
+        if (!args_number(argv[i + 1], &value) || !read_option(argv[i], value))
             return false;
     }
     return argc % 2 == 1;

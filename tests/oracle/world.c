@@ -317,13 +317,14 @@ static void make_packet(struct world *world, const struct linear_facts *facts)
         .ip_len = 60,
     };
     world->client_seq = world->packet.tcp_seq + 1;
-    if (icmp)
+    if (icmp) {
         world->packet.tuple.src_port = (uint16_t)draw_below(&world->draw, 65536);
-    else if (!proto_has_ports(facts->proto))
+    } else if (!proto_has_ports(facts->proto)) {
         world->packet.marks = POL_MARK_NO_L4;
-    else
-        world->packet.tuple.src_port = facts->src_port,
+    } else {
+        world->packet.tuple.src_port = facts->src_port;
         world->packet.tuple.dst_port = facts->dst_port;
+    }
 }
 
 /* --- one case ------------------------------------------------------------------------------- */
