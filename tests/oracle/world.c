@@ -394,18 +394,38 @@ static void let_time_pass(struct world *world, pol_mono time)
     world->session.now = world->now;
 }
 
-static pol_packet reply_to(const pol_packet *packet)
+/* A query and its reply are of different types; other types have none. */
+static bool answer_icmp(pol_packet *packet)
 {
-    pol_packet reply = *packet;
+    static const uint8_t pairs[][3] = {{1, 8, 0}, {1, 13, 14}, {58, 128, 129}};
 
-    reply.tuple.src = packet->tuple.dst;
-    reply.tuple.dst = packet->tuple.src;
-    reply.side = POL_SIDE_OUTSIDE;
-    if (packet->tuple.proto != 1 && packet->tuple.proto != 58) {
-        reply.tuple.src_port = packet->tuple.dst_port;
-        reply.tuple.dst_port = packet->tuple.src_port;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        for (int query = 1; query <= 2; query++) {
+            if (packet->tuple.proto == pairs[i][0] && packet->icmp_type == pairs[i][query]) {
+                packet->icmp_type = pairs[i][3 - query];
+                return true;
+            }
+        }
     }
-    return reply;
+    return false;
+}
+
+/* Turns the packet round; false when nobody would answer it. */
+static bool make_reply(pol_packet *packet)
+{
+    pol_tuple tuple = packet->tuple;
+    bool icmp = tuple.proto == 1 || tuple.proto == 58;
+
+    if (icmp && !answer_icmp(packet))
+        return false;
+    packet->tuple.src = tuple.dst;
+    packet->tuple.dst = tuple.src;
+    packet->side = POL_SIDE_OUTSIDE;
+    if (!icmp) {
+        packet->tuple.src_port = tuple.dst_port;
+        packet->tuple.dst_port = tuple.src_port;
+    }
+    return true;
 }
 
 static bool later_packet(struct world *world, bool reloaded)
@@ -413,14 +433,14 @@ static bool later_packet(struct world *world, bool reloaded)
     struct session *session = &world->session;
     pol_packet packet = world->packet;
     unsigned what = draw_below(&world->draw, 10);
-    bool reply = what < 3;
+    bool reply = false;
 
     if (packet.tuple.proto == 6)
         packet.tcp_flags = POL_TCP_ACK;
     packet.payload = (pol_bytes){NULL, 0};
     packet.tcp_seq = world->client_seq;
-    if (reply)
-        packet = reply_to(&packet);
+    if (what < 3)
+        reply = make_reply(&packet);
     if (packet.tuple.proto == 6 && what == 0) {
         packet.payload = (pol_bytes){(const uint8_t *)"220 ready\r\n", 11};
         session_packet(session, reloaded, PAYLOAD_SERVER, NO_NAME);
