@@ -419,6 +419,9 @@ bool grants_pin(pol_grants *grants, uint32_t index, uint32_t version)
     struct slot *slot = &grants->slots[index];
     uint64_t pin = atomic_load_explicit(&slot->pin, memory_order_relaxed);
 
+    /* An even version: the lookup found the slot still in its chain, but released already. */
+    if (!(version & 1))
+        return false;
     while ((uint32_t)(pin >> 32) == version && flows_of(pin) != UINT32_MAX) {
         if (atomic_compare_exchange_weak_explicit(&slot->pin, &pin, pin + 1, memory_order_acq_rel,
                                                   memory_order_relaxed))

@@ -307,6 +307,18 @@ Test(grants, pin_of_a_reused_slot_fails)
     cr_assert_not(grants_pin(grants, old.slot, old.version));
 }
 
+/* A reader may find a slot in its chain that a learner has just released: with the version it has
+ * while it is free. */
+Test(grants, released_slot_cannot_be_pinned)
+{
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    cr_assert_eq(look(1, 1, 0), 1);
+    cr_assert_eq(pol_grants_expire(grants, 10000 * S, 8), 1);
+    cr_assert_not(grants_pin(grants, hits[0].slot, hits[0].version));
+    cr_assert_not(grants_pin(grants, hits[0].slot, hits[0].version + 1));
+}
+
 Test(grants, one_lesson_serves_several_groups_and_addresses)
 {
     const uint64_t keys[] = {1, 2, 3};
