@@ -94,8 +94,9 @@ class Tokens(TemporaryDirectory):
 
     def test_a_weak_token_file_is_refused(self):
         for content in ("", "short\n", "two words that are long enough\n"):
-            code, _, errors = support.run("--pcap", self.capture(), "--http", "127.0.0.1:0", "--admin-token-file",
-                                          self.path("token", content))
+            token = self.path("token", content)
+            os.chmod(token, 0o644)
+            code, _, errors = support.run("--pcap", self.capture(), "--http", "127.0.0.1:0", "--admin-token-file", token)
             self.assertEqual(code, 4)
             self.assertIn("a token is one word of at least 16 characters", errors)
         self.assertNotIn("short", errors)

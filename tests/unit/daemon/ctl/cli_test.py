@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -158,7 +159,9 @@ class Client(unittest.TestCase):
             self.assertEqual(self.ask("ready").returncode, 3)
 
     def test_nobody_answers(self):
-        result = run("ready", "--url", "http://127.0.0.1:1")
+        with socket.socket() as taken:  # bound, never listening: nobody else can answer there
+            taken.bind(("127.0.0.1", 0))
+            result = run("ready", "--url", "http://127.0.0.1:%d" % taken.getsockname()[1])
         self.assertEqual(result.returncode, 3)
         self.assertIn("is policyd running there?", result.stderr)
 
