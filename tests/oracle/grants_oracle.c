@@ -2,7 +2,10 @@
 /*
  * The grant table against a list that is searched from end to end: lifetimes, what is held, the
  * caps and who has to go, restoring. Every step happens at a moment of its own, so "least recently
- * used" always means exactly one grant.
+ * used" always means exactly one grant. Where the library may choose (which of the grants that are
+ * gone, which of the largest groups), the model takes what the library took if it was allowed to.
+ *
+ * Tables are as small as what the library promises to look at in full.
  */
 #include <inttypes.h>
 
@@ -11,7 +14,7 @@
 #include "grants/grants.h"
 #include "names.h"
 
-enum { MODEL_MAX = 64, KEYS = 4, ADDRS = 8, NAMES = 8, WORLD_STEPS = 2000, PINS_MAX = 4 };
+enum { MODEL_MAX = 32, KEYS = 4, ADDRS = 8, NAMES = 8, WORLD_STEPS = 2000, PINS_MAX = 4 };
 
 #define REMEMBERED (3600 * POL_SECONDS)
 
@@ -22,6 +25,7 @@ struct entry {
     bool two_way, seen_gone;
     uint32_t ttl, flows;
     pol_mono learned, answered, used, until;
+    bool named;    /* by the library, when it was asked who is there */
     uint32_t slot; /* where the library keeps it, known once it was looked up */
 };
 
@@ -89,10 +93,8 @@ static void drop(struct model *model, struct entry *entry)
 /* Who has to go among those that fit: -1 fits any. Gone ones first, then the least recently used;
  * never one that carries a flow. */
 struct wanted {
-    bool any_key;
     uint64_t key;
     int addr, name;
-    uint32_t above; /* only groups with more grants than this */
 };
 
 static uint32_t count_of(const struct model *model, uint64_t key)
@@ -104,12 +106,10 @@ static uint32_t count_of(const struct model *model, uint64_t key)
     return count;
 }
 
-static bool fits(const struct model *model, const struct entry *entry, const struct wanted *wanted)
+static bool fits(const struct entry *entry, const struct wanted *wanted)
 {
-    return (wanted->any_key || entry->key == wanted->key) &&
-           (wanted->addr < 0 || entry->addr == wanted->addr) &&
-           (wanted->name < 0 || entry->name == wanted->name) &&
-           (wanted->above == 0 || count_of(model, entry->key) > wanted->above);
+    return entry->key == wanted->key && (wanted->addr < 0 || entry->addr == wanted->addr) &&
+           (wanted->name < 0 || entry->name == wanted->name);
 }
 
 static struct entry *victim(struct model *model, const struct wanted *wanted, uint32_t *ret_count)
@@ -121,7 +121,7 @@ static struct entry *victim(struct model *model, const struct wanted *wanted, ui
         struct entry *entry = &model->list[i];
         bool gone = state_of(model, entry) == POL_GRANT_GONE, best_gone;
 
-        if (!fits(model, entry, wanted))
+        if (!fits(entry, wanted))
             continue;
         ++*ret_count;
         if (entry->flows)
@@ -142,23 +142,91 @@ static uint32_t group_count(const struct model *model)
     return count;
 }
 
-/* The table is full: a group at its fair share gives of its own, others take from who has more. */
+/* Asks the library, which has already made room, for what it still has. */
+static void name_those_left(struct model *model)
+{
+    struct grants_hit hits[GRANTS_HITS_MAX];
+
+    for (uint32_t i = 0; i < model->count; i++) {
+        struct entry *entry = &model->list[i];
+        const char *text = name_texts[entry->name];
+        uint64_t hash = grants_name_hash(model->grants, (pol_str){text, strlen(text)});
+        size_t count =
+            grants_lookup(model->grants, entry->key, &model->addrs[entry->addr], model->now, hits);
+
+        entry->named = false;
+        for (size_t h = 0; h < count; h++)
+            entry->named |= hits[h].name_hash == hash;
+    }
+}
+
+enum choice { ANY_GONE, OF_LARGEST, ANY_AT_ALL };
+
+static bool is_largest(const struct model *model, uint64_t group)
+{
+    for (uint64_t key = 0; key <= KEYS; key++) {
+        if (count_of(model, key) > count_of(model, group))
+            return false;
+    }
+    return true;
+}
+
+/* Every grant of one of the largest groups carries a flow. */
+static bool largest_is_held(struct model *model)
+{
+    uint32_t unused;
+
+    for (uint64_t key = 0; key <= KEYS; key++) {
+        if (is_largest(model, key) && !victim(model, &(struct wanted){key, -1, -1}, &unused))
+            return true;
+    }
+    return false;
+}
+
+static bool may_go(struct model *model, struct entry *entry, enum choice choice)
+{
+    uint32_t unused;
+
+    if (entry->flows)
+        return false;
+    if (choice == ANY_GONE)
+        return state_of(model, entry) == POL_GRANT_GONE;
+    return choice == ANY_AT_ALL ||
+           (is_largest(model, entry->key) &&
+            victim(model, &(struct wanted){entry->key, -1, -1}, &unused) == entry);
+}
+
+/* One of those that may go, and the one that did if there is such a one. */
+static struct entry *chosen(struct model *model, enum choice choice)
+{
+    struct entry *any = NULL;
+
+    for (uint32_t i = 0; i < model->count; i++) {
+        struct entry *entry = &model->list[i];
+
+        if (!may_go(model, entry, choice))
+            continue;
+        if (!entry->named)
+            return entry;
+        any = entry;
+    }
+    return any;
+}
+
+/* The table is full: a group at its fair share gives of its own, others take from who has most. */
 static bool make_room(struct model *model, uint64_t key)
 {
     uint32_t own = count_of(model, key), unused;
     uint32_t share = model->options.capacity / (group_count(model) + (own == 0));
     struct entry *entry = NULL;
 
+    name_those_left(model);
     if (own > 0 && own >= share)
-        entry = victim(model, &(struct wanted){false, key, -1, -1, 0}, &unused);
-    if (!entry) {
-        entry = victim(model, &(struct wanted){true, 0, -1, -1, 0}, &unused);
-        if (entry && state_of(model, entry) != POL_GRANT_GONE) {
-            struct entry *rich = victim(model, &(struct wanted){true, 0, -1, -1, share}, &unused);
-
-            entry = rich ? rich : entry;
-        }
-    }
+        entry = victim(model, &(struct wanted){key, -1, -1}, &unused);
+    if (!entry)
+        entry = chosen(model, ANY_GONE);
+    if (!entry)
+        entry = chosen(model, largest_is_held(model) ? ANY_AT_ALL : OF_LARGEST);
     if (!entry)
         return false;
     if (state_of(model, entry) != POL_GRANT_GONE)
@@ -169,12 +237,20 @@ static bool make_room(struct model *model, uint64_t key)
     return true;
 }
 
+/* Answers of a stronger kind make the grant what they are and never shorten it; those of a weaker
+ * kind count only when it is gone, and then as if it had never been there. */
 static void refresh(struct model *model, struct entry *entry, const struct entry *answer)
 {
     pol_mono until = answer->answered + clamped(model, answer->ttl);
 
-    if (state_of(model, entry) == POL_GRANT_GONE || answer->kind < entry->kind)
-        entry->kind = answer->kind;
+    model->stats.refreshed++;
+    if (answer->kind > entry->kind) {
+        if (state_of(model, entry) != POL_GRANT_GONE)
+            return;
+        entry->answered = entry->until = entry->used = 0;
+        entry->two_way = answer->two_way;
+    }
+    entry->kind = answer->kind;
     if (answer->answered >= entry->answered) {
         entry->answered = answer->answered;
         entry->ttl = answer->ttl;
@@ -182,7 +258,6 @@ static void refresh(struct model *model, struct entry *entry, const struct entry
     entry->until = until > entry->until ? until : entry->until;
     entry->used = answer->used > entry->used ? answer->used : entry->used;
     entry->seen_gone = false;
-    model->stats.refreshed++;
 }
 
 enum result { ADDED, REFRESHED, NO_ROOM };
@@ -202,17 +277,19 @@ static enum result add(struct model *model, const struct entry *answer)
         refresh(model, entry, answer);
         return REFRESHED;
     }
-    entry = victim(model, &(struct wanted){false, answer->key, answer->addr, -1, 0}, &count);
+    entry = victim(model, &(struct wanted){answer->key, answer->addr, -1}, &count);
     if (count >= model->options.names_per_address) {
         if (!entry)
             return refuse(model);
         drop(model, entry);
         model->stats.evicted_address++;
     }
-    entry = victim(model, &(struct wanted){false, answer->key, -1, answer->name, 0}, &count);
-    if (count >= model->options.addresses_per_name && entry) {
-        drop(model, entry);
-        model->stats.evicted_name++;
+    for (int i = 0; i < 2; i++) {
+        entry = victim(model, &(struct wanted){answer->key, -1, answer->name}, &count);
+        if (count >= model->options.addresses_per_name && entry) {
+            drop(model, entry);
+            model->stats.evicted_name++;
+        }
     }
     if (model->count == model->options.capacity && !make_room(model, answer->key))
         return refuse(model);
@@ -310,10 +387,11 @@ static bool learn(struct model *model)
         .ttls = &answer.ttl,
         .addr_count = 1,
     };
-    enum result result = add(model, &answer);
     struct grants_learned learned;
+    enum result result;
 
     grants_learn(model->grants, &lesson, model->now, &learned);
+    result = add(model, &answer);
     if (learned.added != (result == ADDED) || learned.refreshed != (result == REFRESHED) ||
         learned.full != (result == NO_ROOM))
         return differs(model, "what a lesson has done");

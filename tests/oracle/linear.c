@@ -637,8 +637,10 @@ void linear_learn(const struct linear_list *list, struct linear_grants *grants,
             grant = &grants->list[grants->count++];
             *grant = (struct linear_grant){id, *addr, name, query->kind, now + ttl, false};
         }
-        if (now >= grant->until || query->kind < grant->kind)
-            grant->kind = query->kind;
+        /* What a rule allowed lives by answers that a rule allowed. */
+        if (query->kind > grant->kind && (now < grant->until || grant->pinned))
+            continue;
+        grant->kind = query->kind;
         if (now + ttl > grant->until)
             grant->until = now + ttl;
     }

@@ -2,11 +2,22 @@
 /*
  * The grant table. Slots and names are fixed pools; these indexes lead to them:
  *
- *   by address   hash of (key, address) -> chain of slots     readers and learners
- *   addr_use     how many slots an address has at all         readers and learners
- *   by name      hash of (key, name)    -> chain of slots     learners: the cap per name
- *   by group     list per group key, oldest answer first      learners: fair eviction
- *   names        hash of text           -> name               learners: one copy of each name
+ *   by address   hash of (key, address) -> chain of slots        readers and learners
+ *   addr_use     how many slots an address has at all            readers and learners
+ *   by grant     hash of (key, address, name) -> chain of slots  learners
+ *   sets         hash of what slots share -> their list          learners: the caps, who has to go
+ *   ranks        number of grants -> groups that have so many    learners: fair eviction
+ *   names        hash of text -> name                            learners: one copy of each name
+ *
+ * A slot is in three sets: that of its group, of its (group, name) and of its (group, address). A
+ * set knows its size and lists its slots by answer, the coldest first. Workers note a use in the
+ * slot and touch no list, so the least recently used grant is looked for among the coldest
+ * EVICT_CANDIDATES of a set that carry no flow: in a set of that size exactly it is found, in a
+ * larger one a grant that is about as old. Those that do carry a flow go to the end of the list, so
+ * that they are in nobody's way the next time. One answer can hold 512 addresses for 16 groups, and
+ * everybody waits for the learner: what it does for a grant is a few steps, however full the table
+ * is; what may take longer is limited by the effort a whole lesson is worth; and after AHEAD
+ * addresses it lets another learner in.
  *
  * Learners take one spin flag. Readers take nothing: they walk a chain between two reads of its
  * stripe's sequence number and walk again if a learner was there. Everything a reader touches is an
@@ -36,31 +47,45 @@ enum {
     STRIPES = 1024,
     CAPACITY_MAX = 1 << 24,
     NAME_WORDS = (POL_NAME_MAX + 1) / 8,
-    EVICT_CANDIDATES = 64,  /* looked at from the cold end of a group's list */
-    EVICT_SWEEP = 4096,     /* slots looked at when no group is an obvious victim */
-    WALK_MAX = 1 << 16      /* a chain cannot be longer; a torn walk could be */
+    EVICT_CANDIDATES = 32, /* of a set; also flows passed over when the lesson has no effort left */
+    SWEEP_EFFORT = 512,    /* slots of the table a lesson looks at for one that is gone */
+    SWEEP_REWARD = 16,     /* more for each that it finds */
+    PASS_EFFORT = 4096,    /* grants with flows that a lesson passes over */
+    AHEAD = 8,             /* addresses learned before another learner may have its turn */
+    WALK_MAX = 1 << 16     /* a chain cannot be longer; a torn walk could be */
 };
 
 #define GONE_MEMORY (3600 * POL_SECONDS)
+
+/* What the slots of a set share. */
+enum set_kind { BY_GROUP, BY_NAME, BY_ADDR, SET_KINDS };
+
+/* A slot's place in the list of a set. */
+struct place {
+    uint32_t set;
+    uint32_t prev, next;
+};
 
 struct slot {
     _Atomic uint64_t pin; /* version << 32 | flows */
     _Atomic uint64_t key;
     _Atomic uint64_t addr[2]; /* pol_addr.bytes as they are */
     _Atomic uint64_t name_hash;
-    _Atomic uint64_t until;   /* answer + clamped TTL */
-    _Atomic uint64_t used;
+    _Atomic uint64_t until; /* answer + clamped TTL */
+    _Atomic uint64_t used;  /* never before `answered` */
+    _Atomic uint32_t next;  /* in the chain by address */
+    _Atomic uint8_t family, kind, two_way;
+    uint8_t counted_gone; /* learners only */
     _Atomic uint64_t answered;
     _Atomic uint64_t learned;
-    _Atomic uint32_t next; /* in the chain by address */
     _Atomic uint32_t name;
     _Atomic uint32_t ttl;
-    _Atomic uint8_t family, kind, two_way;
     /* learners only: */
-    uint8_t counted_gone;
-    uint32_t name_next;
-    uint32_t group;
-    uint32_t group_prev, group_next;
+    uint32_t addr_bits;  /* of the hash of (key, address) */
+    uint32_t prev;       /* in the chain by address */
+    uint32_t grant_next; /* in the chain by grant */
+    uint32_t stray;      /* a bit for each set whose list has it out of order */
+    struct place places[SET_KINDS];
 };
 
 struct name {
@@ -71,17 +96,23 @@ struct name {
     uint32_t next;
 };
 
-struct group {
-    uint64_t key;
-    uint32_t next; /* in the chain by key */
+struct set {
+    uint64_t id;   /* a group's key; a keyed hash that nobody can make collide */
+    uint8_t kind;  /* enum set_kind */
+    uint32_t next; /* in the chain by id */
     uint32_t count;
-    uint32_t oldest, newest; /* slots by answer */
+    uint32_t coldest, newest;
+    pol_mono latest;               /* answer in the list */
+    pol_mono none_gone;            /* when all candidates were looked at and none was gone */
+    uint32_t strays;               /* slots that are listed behind a later answer */
+    uint32_t rank_prev, rank_next; /* groups of the same size */
 };
 
 struct pol_grants {
     pol_ctx *ctx;
     pol_grants_options opts;
-    uint32_t mask; /* of every hash index */
+    uint32_t mask; /* of every hash index but that of the sets */
+    uint32_t set_mask;
 
     atomic_flag learning;
     _Atomic uint32_t sequence[STRIPES];
@@ -90,19 +121,22 @@ struct pol_grants {
 
     struct slot *slots;
     _Atomic uint32_t *by_addr;
-    uint32_t *by_name;
-    uint32_t free_slot; /* chained through name_next */
+    uint32_t *by_grant;
+    uint32_t free_slot; /* chained through grant_next */
 
     struct name *names;
     uint32_t *name_index;
     uint32_t free_name; /* chained through next */
 
-    struct group *groups;
-    uint32_t *group_index;
-    uint32_t free_group; /* chained through next */
+    struct set *sets;
+    uint32_t *set_index;
+    uint32_t free_set; /* chained through next */
+
+    uint32_t *ranks;  /* groups by the number of their grants */
+    uint32_t largest; /* that number of the largest group */
     uint32_t group_count;
 
-    uint32_t sweep;          /* where pol_grants_expire() goes on */
+    uint32_t sweep;          /* where looking through the table goes on */
     _Atomic uint32_t in_use; /* slots */
     _Atomic uint32_t gone;   /* of them, seen to be over */
     _Atomic uint64_t stat_learned, stat_refreshed, stat_expired;
@@ -112,7 +146,8 @@ struct pol_grants {
 
 #define GET(field)        atomic_load_explicit(&(field), memory_order_relaxed)
 #define SET(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
-#define BUMP(field)       atomic_fetch_add_explicit(&(field), 1, memory_order_relaxed)
+#define ADD(field, value) SET(field, GET(field) + (value)) /* learners take turns */
+#define BUMP(field)       ADD(field, 1)
 
 /* --- creation ------------------------------------------------------------------------------- */
 
@@ -151,19 +186,34 @@ static void chain_everything(pol_grants *grants)
 {
     uint32_t capacity = grants->opts.capacity;
 
-    empty_index(grants->by_name, grants->mask + 1);
+    empty_index(grants->by_grant, grants->mask + 1);
     empty_index(grants->name_index, grants->mask + 1);
-    empty_index(grants->group_index, grants->mask + 1);
+    empty_index(grants->set_index, grants->set_mask + 1);
+    empty_index(grants->ranks, capacity + 1);
     for (uint32_t i = 0; i <= grants->mask; i++)
         atomic_init(&grants->by_addr[i], POL_NONE);
-    for (uint32_t i = 0; i < capacity; i++) {
-        uint32_t next = i + 1 < capacity ? i + 1 : POL_NONE;
+    for (uint32_t i = 0; i < capacity; i++)
+        grants->slots[i].grant_next = grants->names[i].next = i + 1 < capacity ? i + 1 : POL_NONE;
+    for (uint32_t i = 0; i < SET_KINDS * capacity; i++)
+        grants->sets[i].next = i + 1 < SET_KINDS * capacity ? i + 1 : POL_NONE;
+}
 
-        grants->slots[i].name_next = next;
-        grants->names[i].next = next;
-        grants->groups[i].next = next;
-    }
-    grants->free_slot = grants->free_name = grants->free_group = 0;
+static bool take_memory(pol_grants *grants)
+{
+    const pol_mem *mem = &grants->ctx->mem;
+    size_t capacity = grants->opts.capacity, size = (size_t)grants->mask + 1;
+
+    grants->slots = mem_array(mem, capacity, sizeof(*grants->slots));
+    grants->names = mem_array(mem, capacity, sizeof(*grants->names));
+    grants->sets = mem_array(mem, SET_KINDS * capacity, sizeof(*grants->sets));
+    grants->by_addr = mem_array(mem, size, sizeof(*grants->by_addr));
+    grants->addr_use = mem_array(mem, size, sizeof(*grants->addr_use));
+    grants->by_grant = mem_array(mem, size, sizeof(*grants->by_grant));
+    grants->name_index = mem_array(mem, size, sizeof(*grants->name_index));
+    grants->set_index = mem_array(mem, (size_t)grants->set_mask + 1, sizeof(*grants->set_index));
+    grants->ranks = mem_array(mem, capacity + 1, sizeof(*grants->ranks));
+    return grants->slots && grants->names && grants->sets && grants->by_addr && grants->addr_use &&
+           grants->by_grant && grants->name_index && grants->set_index && grants->ranks;
 }
 
 int pol_grants_new(pol_ctx *ctx, const pol_grants_options *given, pol_grants **ret_grants)
@@ -171,7 +221,6 @@ int pol_grants_new(pol_ctx *ctx, const pol_grants_options *given, pol_grants **r
     pol_grants_options opts = defaults;
     const pol_mem *mem = &ctx->mem;
     pol_grants *grants = NULL;
-    uint32_t size;
     int rc;
 
     rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
@@ -187,19 +236,10 @@ int pol_grants_new(pol_ctx *ctx, const pol_grants_options *given, pol_grants **r
         goto out;
     grants->ctx = pol_ctx_ref(ctx);
     grants->opts = opts;
-    size = index_size(opts.capacity);
-    grants->mask = size - 1;
+    grants->mask = index_size(2 * opts.capacity) - 1;
+    grants->set_mask = index_size(2 * SET_KINDS * opts.capacity) - 1;
     atomic_flag_clear(&grants->learning);
-    grants->slots = mem_array(mem, opts.capacity, sizeof(*grants->slots));
-    grants->names = mem_array(mem, opts.capacity, sizeof(*grants->names));
-    grants->groups = mem_array(mem, opts.capacity, sizeof(*grants->groups));
-    grants->by_addr = mem_array(mem, size, sizeof(*grants->by_addr));
-    grants->addr_use = mem_array(mem, size, sizeof(*grants->addr_use));
-    grants->by_name = mem_array(mem, size, sizeof(*grants->by_name));
-    grants->name_index = mem_array(mem, size, sizeof(*grants->name_index));
-    grants->group_index = mem_array(mem, size, sizeof(*grants->group_index));
-    if (!grants->slots || !grants->names || !grants->groups || !grants->by_addr ||
-        !grants->addr_use || !grants->by_name || !grants->name_index || !grants->group_index)
+    if (!take_memory(grants))
         goto out;
     chain_everything(grants);
     *ret_grants = grants;
@@ -225,23 +265,25 @@ void pol_grants_free(pol_grants *grants)
     size = (size_t)grants->mask + 1;
     mem_free(mem, grants->slots, capacity * sizeof(*grants->slots));
     mem_free(mem, grants->names, capacity * sizeof(*grants->names));
-    mem_free(mem, grants->groups, capacity * sizeof(*grants->groups));
+    mem_free(mem, grants->sets, SET_KINDS * capacity * sizeof(*grants->sets));
     mem_free(mem, grants->by_addr, size * sizeof(*grants->by_addr));
     mem_free(mem, grants->addr_use, size * sizeof(*grants->addr_use));
-    mem_free(mem, grants->by_name, size * sizeof(*grants->by_name));
+    mem_free(mem, grants->by_grant, size * sizeof(*grants->by_grant));
     mem_free(mem, grants->name_index, size * sizeof(*grants->name_index));
-    mem_free(mem, grants->group_index, size * sizeof(*grants->group_index));
+    mem_free(mem, grants->set_index, ((size_t)grants->set_mask + 1) * sizeof(*grants->set_index));
+    mem_free(mem, grants->ranks, (capacity + 1) * sizeof(*grants->ranks));
     mem_free(mem, grants, sizeof(*grants));
     pol_ctx_unref(ctx);
 }
 
 size_t grants_memory(const pol_grants *grants)
 {
-    size_t size = (size_t)grants->mask + 1;
+    size_t indexes = 4 * ((size_t)grants->mask + 1) + grants->set_mask + 1;
+    size_t capacity = grants->opts.capacity;
 
-    return sizeof(*grants) + size * 5 * sizeof(uint32_t) +
-           grants->opts.capacity *
-               (sizeof(*grants->slots) + sizeof(*grants->names) + sizeof(*grants->groups));
+    return sizeof(*grants) + (indexes + capacity + 1) * sizeof(uint32_t) +
+           capacity * (sizeof(*grants->slots) + sizeof(*grants->names) +
+                       SET_KINDS * sizeof(*grants->sets));
 }
 
 /* --- time ----------------------------------------------------------------------------------- */
@@ -283,13 +325,22 @@ static uint8_t state_of(pol_mono live, uint64_t pin, pol_mono now)
 
 /* --- hashing -------------------------------------------------------------------------------- */
 
-static uint32_t addr_bucket(const pol_grants *grants, uint64_t key, const pol_addr *addr)
+/* What tells the names of two groups apart, and their addresses. */
+static uint64_t of_group(uint64_t hash, uint64_t key)
 {
-    uint8_t data[24];
+    return hash ^ key * UINT64_C(0x9e3779b97f4a7c15);
+}
 
-    memcpy(data, &key, 8);
-    memcpy(data + 8, addr->bytes, 16);
-    return (uint32_t)hash_bytes(grants->ctx->hash_seed, data, sizeof(data)) & grants->mask;
+static uint64_t addr_hash(const pol_grants *grants, const pol_addr *addr)
+{
+    uint64_t hash = hash_bytes(grants->ctx->hash_seed, addr->bytes, sizeof(addr->bytes));
+
+    return hash ^ (uint64_t)addr->family << 56;
+}
+
+static uint32_t bucket_of(const pol_grants *grants, uint64_t hash)
+{
+    return (uint32_t)hash & grants->mask;
 }
 
 /* Not keyed: collisions cost a lookup that finds nothing. */
@@ -300,18 +351,6 @@ static _Atomic uint32_t *use_of(const pol_grants *grants, const pol_addr *addr)
     memcpy(words, addr->bytes, sizeof(words));
     mixed = (words[0] ^ words[1] * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xd6e8feb86659fd93);
     return &grants->addr_use[mixed >> 32 & grants->mask];
-}
-
-static uint32_t name_bucket(const pol_grants *grants, uint64_t key, uint32_t name)
-{
-    uint64_t data[2] = {key, name};
-
-    return (uint32_t)hash_bytes(grants->ctx->hash_seed, data, sizeof(data)) & grants->mask;
-}
-
-static uint32_t group_bucket(const pol_grants *grants, uint64_t key)
-{
-    return (uint32_t)hash_bytes(grants->ctx->hash_seed, &key, sizeof(key)) & grants->mask;
 }
 
 uint64_t grants_name_hash(const pol_grants *grants, pol_str name)
@@ -379,7 +418,7 @@ size_t grants_lookup(const pol_grants *grants, uint64_t key, const pol_addr *add
 
     if (GET(*use_of(grants, addr)) == 0)
         return 0;
-    bucket = addr_bucket(grants, key, addr);
+    bucket = bucket_of(grants, of_group(addr_hash(grants, addr), key));
     sequence = &grants->sequence[bucket % STRIPES];
 
     for (;;) {
@@ -635,109 +674,217 @@ static void name_drop(pol_grants *grants, uint32_t index)
     grants->free_name = index;
 }
 
-static uint32_t group_find(const pol_grants *grants, uint64_t key)
-{
-    uint32_t index = grants->group_index[group_bucket(grants, key)];
+/* --- sets ----------------------------------------------------------------------------------- */
 
-    while (index != POL_NONE && grants->groups[index].key != key)
-        index = grants->groups[index].next;
+static uint32_t set_find(const pol_grants *grants, enum set_kind kind, uint64_t id)
+{
+    uint32_t index = grants->set_index[id & grants->set_mask];
+
+    while (index != POL_NONE && (grants->sets[index].id != id || grants->sets[index].kind != kind))
+        index = grants->sets[index].next;
     return index;
 }
 
-static uint32_t group_take(pol_grants *grants, uint64_t key)
+/* A slot is in one set of each kind and no set is empty, so a free slot implies free sets. */
+static uint32_t set_take(pol_grants *grants, enum set_kind kind, uint64_t id)
 {
-    uint32_t index = group_find(grants, key);
-    uint32_t bucket = group_bucket(grants, key);
-    struct group *group;
+    uint32_t index = set_find(grants, kind, id), *head = &grants->set_index[id & grants->set_mask];
+    struct set *set;
 
     if (index != POL_NONE)
         return index;
-    index = grants->free_group;
-    group = &grants->groups[index];
-    grants->free_group = group->next;
-    *group = (struct group){
-        .key = key,
-        .next = grants->group_index[bucket],
-        .oldest = POL_NONE,
+    index = grants->free_set;
+    set = &grants->sets[index];
+    grants->free_set = set->next;
+    *set = (struct set){
+        .id = id,
+        .kind = (uint8_t)kind,
+        .next = *head,
+        .coldest = POL_NONE,
         .newest = POL_NONE,
+        .none_gone = POL_NEVER,
     };
-    grants->group_index[bucket] = index;
-    grants->group_count++;
+    *head = index;
+    grants->group_count += kind == BY_GROUP;
     return index;
 }
 
-static void group_drop_if_empty(pol_grants *grants, uint32_t index)
+static void set_drop(pol_grants *grants, uint32_t index)
 {
-    struct group *group = &grants->groups[index];
-    uint32_t *link = &grants->group_index[group_bucket(grants, group->key)];
+    struct set *set = &grants->sets[index];
+    uint32_t *link = &grants->set_index[set->id & grants->set_mask];
 
-    if (group->count)
-        return;
     while (*link != index)
-        link = &grants->groups[*link].next;
-    *link = group->next;
-    group->next = grants->free_group;
-    grants->free_group = index;
-    grants->group_count--;
+        link = &grants->sets[*link].next;
+    *link = set->next;
+    set->next = grants->free_set;
+    grants->free_set = index;
+    grants->group_count -= set->kind == BY_GROUP;
 }
 
-static void group_append(pol_grants *grants, uint32_t index)
+/* At the newest end. Restored grants come in any order and the clocks of learners differ a little:
+ * a list is in order but for its strays. */
+static void set_append(pol_grants *grants, enum set_kind kind, uint32_t index)
 {
     struct slot *slot = &grants->slots[index];
-    struct group *group = &grants->groups[slot->group];
+    struct place *place = &slot->places[kind];
+    struct set *set = &grants->sets[place->set];
+    pol_mono answered = GET(slot->answered);
 
-    slot->group_prev = group->newest;
-    slot->group_next = POL_NONE;
-    if (group->newest != POL_NONE)
-        grants->slots[group->newest].group_next = index;
+    place->prev = set->newest;
+    place->next = POL_NONE;
+    if (set->newest != POL_NONE)
+        grants->slots[set->newest].places[kind].next = index;
     else
-        group->oldest = index;
-    group->newest = index;
-    group->count++;
+        set->coldest = index;
+    set->newest = index;
+    if (answered < set->latest) {
+        slot->stray |= 1u << kind;
+        set->strays++;
+    } else {
+        set->latest = answered;
+    }
 }
 
-static void group_remove(pol_grants *grants, uint32_t index)
+static void set_unlink(pol_grants *grants, enum set_kind kind, uint32_t index)
 {
     struct slot *slot = &grants->slots[index];
-    struct group *group = &grants->groups[slot->group];
+    struct place *place = &slot->places[kind];
+    struct set *set = &grants->sets[place->set];
 
-    if (slot->group_prev != POL_NONE)
-        grants->slots[slot->group_prev].group_next = slot->group_next;
+    if (place->prev != POL_NONE)
+        grants->slots[place->prev].places[kind].next = place->next;
     else
-        group->oldest = slot->group_next;
-    if (slot->group_next != POL_NONE)
-        grants->slots[slot->group_next].group_prev = slot->group_prev;
+        set->coldest = place->next;
+    if (place->next != POL_NONE)
+        grants->slots[place->next].places[kind].prev = place->prev;
     else
-        group->newest = slot->group_prev;
-    group->count--;
+        set->newest = place->prev;
+    set->strays -= slot->stray >> kind & 1;
+    slot->stray &= ~(1u << kind);
+}
+
+static void set_move_to_end(pol_grants *grants, enum set_kind kind, uint32_t index)
+{
+    set_unlink(grants, kind, index);
+    set_append(grants, kind, index);
+}
+
+/* Groups of the same size are one list, so the largest is found without a search. */
+static void rank_enter(pol_grants *grants, uint32_t index)
+{
+    struct set *set = &grants->sets[index];
+    uint32_t *head = &grants->ranks[set->count];
+
+    if (set->count == 0)
+        return;
+    set->rank_prev = POL_NONE;
+    set->rank_next = *head;
+    if (*head != POL_NONE)
+        grants->sets[*head].rank_prev = index;
+    *head = index;
+    if (set->count > grants->largest)
+        grants->largest = set->count;
+}
+
+static void rank_leave(pol_grants *grants, uint32_t index)
+{
+    struct set *set = &grants->sets[index];
+
+    if (set->count == 0)
+        return;
+    if (set->rank_prev != POL_NONE)
+        grants->sets[set->rank_prev].rank_next = set->rank_next;
+    else
+        grants->ranks[set->count] = set->rank_next;
+    if (set->rank_next != POL_NONE)
+        grants->sets[set->rank_next].rank_prev = set->rank_prev;
+    /* A size changes by one at a time: the group itself is the largest of the others, or one of
+     * them has the size it had. */
+    if (set->count == grants->largest && grants->ranks[set->count] == POL_NONE)
+        grants->largest--;
+}
+
+static void set_resize(pol_grants *grants, uint32_t index, uint32_t count)
+{
+    bool is_group = grants->sets[index].kind == BY_GROUP;
+
+    if (is_group)
+        rank_leave(grants, index);
+    grants->sets[index].count = count;
+    if (is_group)
+        rank_enter(grants, index);
+}
+
+static void sets_enter(pol_grants *grants, uint32_t index, const uint64_t ids[SET_KINDS])
+{
+    for (enum set_kind kind = 0; kind < SET_KINDS; kind++) {
+        uint32_t set = set_take(grants, kind, ids[kind]);
+
+        grants->slots[index].places[kind].set = set;
+        set_append(grants, kind, index);
+        set_resize(grants, set, grants->sets[set].count + 1);
+    }
+}
+
+static void sets_leave(pol_grants *grants, uint32_t index)
+{
+    for (enum set_kind kind = 0; kind < SET_KINDS; kind++) {
+        uint32_t set = grants->slots[index].places[kind].set;
+
+        set_unlink(grants, kind, index);
+        set_resize(grants, set, grants->sets[set].count - 1);
+        if (grants->sets[set].count == 0)
+            set_drop(grants, set);
+    }
+}
+
+/* --- slots ---------------------------------------------------------------------------------- */
+
+static void link_by_addr(pol_grants *grants, uint32_t index)
+{
+    struct slot *slot = &grants->slots[index];
+    uint32_t bucket = bucket_of(grants, slot->addr_bits);
+    uint32_t first = GET(grants->by_addr[bucket]);
+
+    slot->prev = POL_NONE;
+    if (first != POL_NONE)
+        grants->slots[first].prev = index;
+    stripe_begin(grants, bucket);
+    atomic_store_explicit(&slot->pin, GET(slot->pin) + (UINT64_C(1) << 32), memory_order_release);
+    SET(slot->next, first);
+    SET(grants->by_addr[bucket], index);
+    stripe_end(grants, bucket);
 }
 
 static void unlink_by_addr(pol_grants *grants, uint32_t index)
 {
     struct slot *slot = &grants->slots[index];
-    _Atomic uint32_t *link;
-    uint32_t bucket;
-    pol_addr addr;
+    uint32_t bucket = bucket_of(grants, slot->addr_bits), next = GET(slot->next);
 
-    slot_addr(slot, &addr);
-    bucket = addr_bucket(grants, GET(slot->key), &addr);
+    if (next != POL_NONE)
+        grants->slots[next].prev = slot->prev;
     stripe_begin(grants, bucket);
-    link = &grants->by_addr[bucket];
-    while (GET(*link) != index)
-        link = &grants->slots[GET(*link)].next;
-    SET(*link, GET(slot->next));
+    if (slot->prev != POL_NONE)
+        SET(grants->slots[slot->prev].next, next);
+    else
+        SET(grants->by_addr[bucket], next);
     stripe_end(grants, bucket);
-    SET(*use_of(grants, &addr), GET(*use_of(grants, &addr)) - 1);
 }
 
-static void unlink_by_name(pol_grants *grants, uint32_t index)
+static uint32_t *grant_head(const pol_grants *grants, uint64_t of_addr, uint64_t name_hash)
+{
+    return &grants->by_grant[bucket_of(grants, of_addr ^ name_hash)];
+}
+
+static void unlink_by_grant(pol_grants *grants, uint32_t index)
 {
     struct slot *slot = &grants->slots[index];
-    uint32_t *link = &grants->by_name[name_bucket(grants, GET(slot->key), GET(slot->name))];
+    uint32_t *link = grant_head(grants, slot->addr_bits, GET(slot->name_hash));
 
     while (*link != index)
-        link = &grants->slots[*link].name_next;
-    *link = slot->name_next;
+        link = &grants->slots[*link].grant_next;
+    *link = slot->grant_next;
 }
 
 /* False when a flow holds the slot. */
@@ -746,22 +893,23 @@ static bool slot_release(pol_grants *grants, uint32_t index)
     struct slot *slot = &grants->slots[index];
     uint64_t pin = GET(slot->pin);
     uint64_t idle = pin >> 32 << 32;
+    pol_addr addr;
 
     if (flows_of(pin) ||
         !atomic_compare_exchange_strong_explicit(&slot->pin, &idle, idle + (UINT64_C(1) << 32),
                                                  memory_order_acq_rel, memory_order_relaxed))
         return false;
+    slot_addr(slot, &addr);
     unlink_by_addr(grants, index);
-    unlink_by_name(grants, index);
-    group_remove(grants, index);
-    group_drop_if_empty(grants, slot->group);
+    ADD(*use_of(grants, &addr), -1u);
+    unlink_by_grant(grants, index);
+    sets_leave(grants, index);
     name_drop(grants, GET(slot->name));
-    if (slot->counted_gone)
-        SET(grants->gone, GET(grants->gone) - 1);
+    ADD(grants->gone, -(uint32_t)slot->counted_gone);
     slot->counted_gone = 0;
-    slot->name_next = grants->free_slot;
+    slot->grant_next = grants->free_slot;
     grants->free_slot = index;
-    SET(grants->in_use, GET(grants->in_use) - 1);
+    ADD(grants->in_use, -1u);
     return true;
 }
 
@@ -770,73 +918,144 @@ static uint8_t slot_state(const pol_grants *grants, const struct slot *slot, pol
     return state_of(live_until(grants, slot), GET(slot->pin), now);
 }
 
-/* The better victim of two: one whose time is over, then the least recently used. POL_NONE loses. */
-static uint32_t worse(const pol_grants *grants, uint32_t best, uint32_t candidate, pol_mono now)
-{
-    const struct slot *a, *b = &grants->slots[candidate];
-    bool a_gone, b_gone;
+/* --- making room ---------------------------------------------------------------------------- */
 
-    if (flows_of(GET(b->pin)))
-        return best;
-    if (best == POL_NONE)
-        return candidate;
-    a = &grants->slots[best];
-    a_gone = slot_state(grants, a, now) == POL_GRANT_GONE;
-    b_gone = slot_state(grants, b, now) == POL_GRANT_GONE;
-    if (a_gone != b_gone)
-        return a_gone ? best : candidate;
-    return GET(b->used) < GET(a->used) ? candidate : best;
+/* What a lesson does, and how much longer it may look for room. */
+struct work {
+    pol_mono now;
+    uint64_t name_hash;
+    uint32_t sweep; /* slots of the table */
+    uint32_t pass;  /* grants with flows */
+};
+
+static struct work begin_work(pol_mono now, uint64_t name_hash)
+{
+    return (struct work){now, name_hash, SWEEP_EFFORT, PASS_EFFORT};
 }
 
-/* The least recently used grant among the oldest answers of a group. */
-static uint32_t group_victim(const pol_grants *grants, uint32_t group, pol_mono now)
-{
-    uint32_t index = grants->groups[group].oldest, best = POL_NONE;
+struct victim {
+    uint32_t index; /* POL_NONE: none yet */
+    bool gone;
+    pol_mono used;
+};
 
-    for (int i = 0; i < EVICT_CANDIDATES && index != POL_NONE; i++) {
-        best = worse(grants, best, index, now);
-        index = grants->slots[index].group_next;
+/* The better victim of two: one whose time is over, then the least recently used. */
+static void prefer(const pol_grants *grants, struct victim *best, uint32_t index, pol_mono now)
+{
+    const struct slot *slot = &grants->slots[index];
+    bool gone = now >= live_until(grants, slot);
+    pol_mono used = GET(slot->used);
+
+    if (best->index == POL_NONE || gone > best->gone || (gone == best->gone && used < best->used))
+        *best = (struct victim){index, gone, used};
+}
+
+/* Nothing from this slot on is a better victim: none was used earlier, and none is gone unless the
+ * one we have is. One look at all candidates does for the rest of a lesson. */
+static bool settled(const pol_grants *grants, const struct set *set, const struct victim *best,
+                    uint32_t index, pol_mono now)
+{
+    const pol_grants_options *opts = &grants->opts;
+    pol_mono idle = opts->idle < opts->idle_two_way ? opts->idle : opts->idle_two_way;
+    pol_mono answered = GET(grants->slots[index].answered);
+
+    return best->index != POL_NONE && set->strays == 0 && answered >= best->used &&
+           (best->gone || set->none_gone == now || add_time(answered, idle) > now);
+}
+
+/* Who goes next is known, and where it is listed; see fetch_ahead(). */
+static void fetch_victim(const pol_grants *grants, uint32_t index)
+{
+    const struct slot *slot = &grants->slots[index];
+
+    __builtin_prefetch(&grants->sets[slot->places[BY_ADDR].set], 1);
+    __builtin_prefetch(&grants->set_index[slot->addr_bits & grants->set_mask], 1);
+    __builtin_prefetch(&grants->by_addr[bucket_of(grants, slot->addr_bits)], 1);
+    __builtin_prefetch(grant_head(grants, slot->addr_bits, GET(slot->name_hash)), 1);
+}
+
+/* Who of a set has to go, or POL_NONE. */
+static uint32_t set_victim(pol_grants *grants, uint32_t set_at, struct work *work)
+{
+    struct set *set = &grants->sets[set_at];
+    struct victim best = {.index = POL_NONE};
+    uint32_t index = set->coldest, candidates = EVICT_CANDIDATES;
+
+    for (uint32_t left = set->count; left > 0 && candidates > 0; left--) {
+        uint32_t next = grants->slots[index].places[set->kind].next;
+
+        if (flows_of(GET(grants->slots[index].pin)) == 0) {
+            if (settled(grants, set, &best, index, work->now)) {
+                fetch_victim(grants, index);
+                return best.index;
+            }
+            prefer(grants, &best, index, work->now);
+            candidates--;
+        } else {
+            set_move_to_end(grants, set->kind, index);
+            /* The move leaves `next` valid: what was last is followed by what was moved. */
+            *(work->pass ? &work->pass : &candidates) -= 1;
+        }
+        index = next;
     }
-    return best;
+    if (best.index != POL_NONE && !best.gone)
+        set->none_gone = work->now;
+    return best.index;
 }
 
-/* A grant of a group above its fair share, or any that no flow holds. */
-static uint32_t sweep_victim(pol_grants *grants, uint32_t share, pol_mono now)
+static uint32_t sweep_on(pol_grants *grants)
 {
-    uint32_t best = POL_NONE, greedy = POL_NONE, looked = 0;
+    uint32_t index = grants->sweep;
 
-    while (looked < EVICT_SWEEP && looked < grants->opts.capacity) {
-        uint32_t index = grants->sweep;
+    grants->sweep = index + 1 < grants->opts.capacity ? index + 1 : 0;
+    return index;
+}
 
-        grants->sweep = (index + 1) % grants->opts.capacity;
-        looked++;
-        if (!(GET(grants->slots[index].pin) >> 32 & 1))
-            continue;
-        best = worse(grants, best, index, now);
-        if (grants->groups[grants->slots[index].group].count > share)
-            greedy = worse(grants, greedy, index, now);
+/* The next grant of the table that no flow holds and, if wanted, whose time is over. */
+static uint32_t sweep_victim(pol_grants *grants, uint32_t looks, bool only_gone, struct work *work)
+{
+    for (uint32_t i = 0; i < looks && i < grants->opts.capacity; i++) {
+        uint32_t index = sweep_on(grants);
+        const struct slot *slot = &grants->slots[index];
+
+        work->sweep -= work->sweep > 0;
+        if (flows_of(GET(slot->pin)) == 0 && (!only_gone || work->now >= live_until(grants, slot)))
+            return index;
     }
-    if (best != POL_NONE && slot_state(grants, &grants->slots[best], now) == POL_GRANT_GONE)
-        return best;
-    return greedy != POL_NONE ? greedy : best;
+    return POL_NONE;
 }
 
-static bool make_room(pol_grants *grants, uint64_t key, pol_mono now)
+/* The table is full: who of it has to go. */
+static uint32_t table_victim(pol_grants *grants, uint64_t key, struct work *work)
 {
-    uint32_t group = group_find(grants, key);
-    uint32_t groups = grants->group_count + (group == POL_NONE);
-    uint32_t share = grants->opts.capacity / (groups ? groups : 1);
-    uint32_t victim = POL_NONE;
+    uint32_t own = set_find(grants, BY_GROUP, key), victim = POL_NONE;
+    uint32_t share = grants->opts.capacity / (grants->group_count + (own == POL_NONE));
+
+    if (own != POL_NONE && grants->sets[own].count >= share)
+        victim = set_victim(grants, own, work);
+    if (victim != POL_NONE)
+        return victim;
+    victim = sweep_victim(grants, work->sweep, true, work);
+    if (victim != POL_NONE) {
+        work->sweep += SWEEP_REWARD;
+        return victim;
+    }
+    /* Who asks has less than a fair share, so the largest group has more. */
+    victim = set_victim(grants, grants->ranks[grants->largest], work);
+    if (victim != POL_NONE)
+        return victim;
+    return sweep_victim(grants, EVICT_CANDIDATES + work->sweep, false, work);
+}
+
+static bool make_room(pol_grants *grants, uint64_t key, struct work *work)
+{
+    uint32_t victim = table_victim(grants, key, work);
     bool gone, counted;
 
-    if (group != POL_NONE && grants->groups[group].count >= share)
-        victim = group_victim(grants, group, now);
-    if (victim == POL_NONE)
-        victim = sweep_victim(grants, share, now);
     if (victim == POL_NONE)
         return false;
     counted = grants->slots[victim].counted_gone;
-    gone = slot_state(grants, &grants->slots[victim], now) == POL_GRANT_GONE;
+    gone = slot_state(grants, &grants->slots[victim], work->now) == POL_GRANT_GONE;
     if (!slot_release(grants, victim))
         return false;
     if (!gone)
@@ -846,47 +1065,47 @@ static bool make_room(pol_grants *grants, uint64_t key, pol_mono now)
     return true;
 }
 
-/* The slot of (key, addr, name), and what the cap on names per address needs to know. */
-static uint32_t find_grant(const pol_grants *grants, uint64_t key, const pol_addr *addr,
-                           uint32_t name, pol_mono now, uint32_t *ret_names, uint32_t *ret_victim)
+/* Evicts for the cap on names per address. False: every candidate carries a flow. */
+static bool cap_addr(pol_grants *grants, uint32_t set, struct work *work)
 {
-    uint32_t index = GET(grants->by_addr[addr_bucket(grants, key, addr)]);
-    uint32_t found = POL_NONE;
+    uint32_t victim;
 
-    *ret_names = 0;
-    *ret_victim = POL_NONE;
-    while (index != POL_NONE) {
-        const struct slot *slot = &grants->slots[index];
-
-        if (slot_is(slot, key, addr)) {
-            ++*ret_names;
-            *ret_victim = worse(grants, *ret_victim, index, now);
-            if (GET(slot->name) == name)
-                found = index;
-        }
-        index = GET(slot->next);
-    }
-    return found;
+    if (grants->sets[set].count < grants->opts.names_per_address)
+        return true;
+    victim = set_victim(grants, set, work);
+    if (victim == POL_NONE || !slot_release(grants, victim))
+        return false;
+    BUMP(grants->stat_evicted_address);
+    return true;
 }
 
-/* Evicts for the cap on addresses per name. A name may exceed it only by grants that carry flows. */
-static void cap_name(pol_grants *grants, uint64_t key, uint32_t name, pol_mono now)
+/* Evicts for the cap on addresses per name. A name may exceed it only by grants that carry flows;
+ * when their flows are over, two go for one that comes. */
+static void cap_name(pol_grants *grants, uint64_t id, struct work *work)
 {
-    uint32_t index = grants->by_name[name_bucket(grants, key, name)];
-    uint32_t count = 0, victim = POL_NONE;
+    uint32_t set = set_find(grants, BY_NAME, id), cap = grants->opts.addresses_per_name;
+    uint32_t count = set == POL_NONE ? 0 : grants->sets[set].count;
 
-    while (index != POL_NONE) {
-        const struct slot *slot = &grants->slots[index];
+    for (int i = 0; i < 2 && count >= cap; i++, count--) {
+        uint32_t victim = set_victim(grants, set, work);
 
-        if (GET(slot->key) == key && GET(slot->name) == name) {
-            count++;
-            victim = worse(grants, victim, index, now);
-        }
-        index = slot->name_next;
-    }
-    if (count >= grants->opts.addresses_per_name && victim != POL_NONE &&
-        slot_release(grants, victim))
+        if (victim == POL_NONE || !slot_release(grants, victim))
+            return;
         BUMP(grants->stat_evicted_name);
+    }
+}
+
+/* --- lessons -------------------------------------------------------------------------------- */
+
+static uint32_t find_grant(const pol_grants *grants, const pol_grant *grant, uint64_t of_addr,
+                           uint64_t name_hash)
+{
+    uint32_t index = *grant_head(grants, of_addr, name_hash);
+
+    while (index != POL_NONE && (GET(grants->slots[index].name_hash) != name_hash ||
+                                 !slot_is(&grants->slots[index], grant->group_key, &grant->addr)))
+        index = grants->slots[index].grant_next;
+    return index;
 }
 
 static void slot_fill(pol_grants *grants, uint32_t index, const pol_grant *grant, uint64_t hash)
@@ -909,40 +1128,47 @@ static void slot_fill(pol_grants *grants, uint32_t index, const pol_grant *grant
     SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
 }
 
-static void slot_insert(pol_grants *grants, const pol_grant *grant, uint64_t hash)
+static void slot_insert(pol_grants *grants, const pol_grant *grant, uint64_t hash,
+                        const uint64_t ids[SET_KINDS])
 {
-    uint32_t bucket = addr_bucket(grants, grant->group_key, &grant->addr);
-    uint32_t index = grants->free_slot, by_name;
+    uint32_t index = grants->free_slot, *head = grant_head(grants, ids[BY_ADDR], hash);
     struct slot *slot = &grants->slots[index];
 
-    grants->free_slot = slot->name_next;
+    grants->free_slot = slot->grant_next;
+    slot->addr_bits = (uint32_t)ids[BY_ADDR];
     slot_fill(grants, index, grant, hash);
     SET(slot->name, name_take(grants, (pol_str){grant->name, grant->name_len}, hash));
-    slot->group = group_take(grants, grant->group_key);
-    group_append(grants, index);
-    by_name = name_bucket(grants, grant->group_key, GET(slot->name));
-    slot->name_next = grants->by_name[by_name];
-    grants->by_name[by_name] = index;
-
-    SET(*use_of(grants, &grant->addr), GET(*use_of(grants, &grant->addr)) + 1);
-    stripe_begin(grants, bucket);
-    atomic_store_explicit(&slot->pin, GET(slot->pin) + (UINT64_C(1) << 32), memory_order_release);
-    SET(slot->next, GET(grants->by_addr[bucket]));
-    SET(grants->by_addr[bucket], index);
-    stripe_end(grants, bucket);
-    SET(grants->in_use, GET(grants->in_use) + 1);
+    sets_enter(grants, index, ids);
+    slot->grant_next = *head;
+    *head = index;
+    BUMP(*use_of(grants, &grant->addr));
+    link_by_addr(grants, index);
+    BUMP(grants->in_use);
     BUMP(grants->stat_learned);
 }
 
-/* The newest answer extends the lifetime, never shortens it. What it is good for follows the
- * stronger of both while the old grant lives, the new one after. */
-static void slot_refresh(pol_grants *grants, uint32_t index, const pol_grant *grant, pol_mono now)
+/* A weaker kind begins anew in the slot of a grant that is gone. No reader may see the old kind
+ * with the new times. */
+static void slot_take_over(pol_grants *grants, struct slot *slot, const pol_grant *grant)
 {
-    struct slot *slot = &grants->slots[index];
+    uint32_t bucket = bucket_of(grants, slot->addr_bits);
+
+    stripe_begin(grants, bucket);
+    SET(slot->kind, grant->kind);
+    SET(slot->two_way, grant->two_way);
+    SET(slot->ttl, grant->ttl);
+    SET(slot->answered, grant->answered);
+    SET(slot->used, grant->used);
+    SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
+    stripe_end(grants, bucket);
+}
+
+/* The newest answer extends the lifetime, never shortens it. */
+static void slot_extend(pol_grants *grants, struct slot *slot, const pol_grant *grant)
+{
     pol_mono until = add_time(grant->answered, clamp_ttl(grants, grant->ttl));
 
-    if (slot_state(grants, slot, now) == POL_GRANT_GONE || grant->kind < GET(slot->kind))
-        SET(slot->kind, grant->kind);
+    SET(slot->kind, grant->kind);
     if (grant->answered >= GET(slot->answered)) {
         SET(slot->answered, grant->answered);
         SET(slot->ttl, grant->ttl);
@@ -951,54 +1177,116 @@ static void slot_refresh(pol_grants *grants, uint32_t index, const pol_grant *gr
         SET(slot->until, until);
     if (grant->used > GET(slot->used))
         SET(slot->used, grant->used);
-    if (slot->counted_gone) {
-        slot->counted_gone = 0;
-        SET(grants->gone, GET(grants->gone) - 1);
-    }
-    group_remove(grants, index);
-    group_append(grants, index);
-    BUMP(grants->stat_refreshed);
 }
 
-enum outcome {
-    ADDED,
-    REFRESHED,
-    NO_ROOM
-};
+/* An answer that is good for less than the grant is neither shortens nor extends it, as long as it
+ * is live or held: what audit mode lets through must not keep open what a rule allowed. */
+static void slot_refresh(pol_grants *grants, uint32_t index, const pol_grant *grant, pol_mono now)
+{
+    struct slot *slot = &grants->slots[index];
+    bool weaker = grant->kind > GET(slot->kind);
+
+    BUMP(grants->stat_refreshed);
+    if (weaker && slot_state(grants, slot, now) != POL_GRANT_GONE)
+        return;
+    if (weaker)
+        slot_take_over(grants, slot, grant);
+    else
+        slot_extend(grants, slot, grant);
+    ADD(grants->gone, -(uint32_t)slot->counted_gone);
+    slot->counted_gone = 0;
+    for (enum set_kind kind = 0; kind < SET_KINDS; kind++)
+        set_move_to_end(grants, kind, index);
+}
+
+enum outcome { ADDED, REFRESHED, NO_ROOM };
 
 static enum outcome add_grant(pol_grants *grants, const pol_grant *grant, uint64_t hash,
-                              pol_mono now)
+                              struct work *work)
 {
-    pol_str text = {grant->name, grant->name_len};
-    uint32_t name = name_find(grants, text, hash);
-    uint32_t names, victim, index;
+    const uint64_t ids[SET_KINDS] = {
+        [BY_GROUP] = grant->group_key,
+        [BY_NAME] = of_group(work->name_hash, grant->group_key),
+        [BY_ADDR] = of_group(hash, grant->group_key),
+    };
+    uint32_t set = set_find(grants, BY_ADDR, ids[BY_ADDR]), index = POL_NONE;
 
-    index = find_grant(grants, grant->group_key, &grant->addr, name, now, &names, &victim);
-    if (name != POL_NONE && index != POL_NONE) {
-        slot_refresh(grants, index, grant, now);
+    if (set != POL_NONE)
+        index = find_grant(grants, grant, ids[BY_ADDR], work->name_hash);
+    if (index != POL_NONE) {
+        slot_refresh(grants, index, grant, work->now);
         return REFRESHED;
     }
-    if (names >= grants->opts.names_per_address) {
-        if (victim == POL_NONE || !slot_release(grants, victim)) {
-            BUMP(grants->stat_refused);
-            return NO_ROOM;
-        }
-        BUMP(grants->stat_evicted_address);
-    }
-    if (name != POL_NONE)
-        cap_name(grants, grant->group_key, name, now);
-    if (grants->free_slot == POL_NONE && !make_room(grants, grant->group_key, now)) {
+    if (set != POL_NONE && !cap_addr(grants, set, work)) {
         BUMP(grants->stat_refused);
         return NO_ROOM;
     }
-    slot_insert(grants, grant, hash);
+    cap_name(grants, ids[BY_NAME], work);
+    if (grants->free_slot == POL_NONE && !make_room(grants, grant->group_key, work)) {
+        BUMP(grants->stat_refused);
+        return NO_ROOM;
+    }
+    slot_insert(grants, grant, work->name_hash, ids);
     return ADDED;
+}
+
+/* Everybody waits for the learner, and the learner would wait for memory: no two grants are near
+ * each other in any index. So it asks for what several addresses need before it needs it. */
+static void fetch_ahead(const pol_grants *grants, const struct grants_lesson *lesson, uint32_t from,
+                        uint32_t count, const struct work *work, uint64_t hashes[AHEAD])
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const pol_addr *addr = &lesson->addrs[from + i];
+
+        hashes[i] = addr_hash(grants, addr);
+        __builtin_prefetch(use_of(grants, addr), 1);
+        for (uint32_t k = 0; k < lesson->key_count; k++) {
+            uint64_t id = of_group(hashes[i], lesson->keys[k]);
+
+            __builtin_prefetch(&grants->set_index[id & grants->set_mask], 1);
+            __builtin_prefetch(&grants->by_addr[bucket_of(grants, id)], 1);
+            __builtin_prefetch(grant_head(grants, id, work->name_hash), 1);
+        }
+    }
+}
+
+/* The same for what the indexes lead to. Learner. */
+static void fetch_neighbours(const pol_grants *grants, const struct grants_lesson *lesson,
+                             const uint64_t *hashes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < lesson->key_count; k++) {
+            uint64_t id = of_group(hashes[i], lesson->keys[k]);
+            uint32_t set = grants->set_index[id & grants->set_mask];
+            uint32_t slot = GET(grants->by_addr[bucket_of(grants, id)]);
+
+            if (set != POL_NONE)
+                __builtin_prefetch(&grants->sets[set], 1);
+            if (slot != POL_NONE)
+                __builtin_prefetch(&grants->slots[slot].prev, 1);
+        }
+    }
+}
+
+static void learn_addr(pol_grants *grants, const struct grants_lesson *lesson, pol_grant *grant,
+                       uint64_t hash, struct work *work, struct grants_learned *learned)
+{
+    for (uint32_t k = 0; k < lesson->key_count; k++) {
+        enum outcome outcome;
+
+        grant->group_key = lesson->keys[k];
+        outcome = add_grant(grants, grant, hash, work);
+        learned->added += outcome == ADDED;
+        learned->refreshed += outcome == REFRESHED;
+        learned->full |= outcome == NO_ROOM;
+    }
 }
 
 void grants_learn(pol_grants *grants, const struct grants_lesson *lesson, pol_mono now,
                   struct grants_learned *ret_learned)
 {
-    uint64_t hash = grants_name_hash(grants, lesson->name);
+    struct work work = begin_work(now, grants_name_hash(grants, lesson->name));
+    uint64_t hashes[AHEAD];
     pol_grant grant = {
         .kind = lesson->kind,
         .name_len = (uint8_t)lesson->name.len,
@@ -1009,21 +1297,19 @@ void grants_learn(pol_grants *grants, const struct grants_lesson *lesson, pol_mo
 
     memcpy(grant.name, lesson->name.ptr, lesson->name.len);
     *ret_learned = (struct grants_learned){0};
-    lock(grants);
-    for (uint32_t k = 0; k < lesson->key_count; k++) {
-        grant.group_key = lesson->keys[k];
-        for (uint32_t a = 0; a < lesson->addr_count; a++) {
-            enum outcome outcome;
+    for (uint32_t a = 0; a < lesson->addr_count; a += AHEAD) {
+        uint32_t count = lesson->addr_count - a < AHEAD ? lesson->addr_count - a : AHEAD;
 
-            grant.addr = lesson->addrs[a];
-            grant.ttl = lesson->ttls[a];
-            outcome = add_grant(grants, &grant, hash, now);
-            ret_learned->added += outcome == ADDED;
-            ret_learned->refreshed += outcome == REFRESHED;
-            ret_learned->full |= outcome == NO_ROOM;
+        fetch_ahead(grants, lesson, a, count, &work, hashes);
+        lock(grants);
+        fetch_neighbours(grants, lesson, hashes, count);
+        for (uint32_t i = 0; i < count; i++) {
+            grant.addr = lesson->addrs[a + i];
+            grant.ttl = lesson->ttls[a + i];
+            learn_addr(grants, lesson, &grant, hashes[i], &work, ret_learned);
         }
+        unlock(grants);
     }
-    unlock(grants);
 }
 
 int pol_grants_restore(pol_grants *grants, const pol_grant *given, pol_mono now)
@@ -1031,16 +1317,19 @@ int pol_grants_restore(pol_grants *grants, const pol_grant *given, pol_mono now)
     pol_grant grant = *given;
     pol_mono idle = grant.two_way ? grants->opts.idle_two_way : grants->opts.idle;
     enum outcome outcome;
+    struct work work;
 
     if ((grant.addr.family != 4 && grant.addr.family != 6) || grant.name_len == 0 ||
         grant.kind > POL_GRANT_RECORDED)
         return POL_E_INVALID;
+    if (grant.used < grant.answered)
+        grant.used = grant.answered;
     if (add_time(grant.answered, clamp_ttl(grants, grant.ttl)) <= now &&
         add_time(grant.used, idle) <= now)
         return POL_E_NOTFOUND;
+    work = begin_work(now, grants_name_hash(grants, (pol_str){grant.name, grant.name_len}));
     lock(grants);
-    outcome = add_grant(grants, &grant,
-                        grants_name_hash(grants, (pol_str){grant.name, grant.name_len}), now);
+    outcome = add_grant(grants, &grant, addr_hash(grants, &grant.addr), &work);
     unlock(grants);
     return outcome == NO_ROOM ? POL_E_FULL : POL_OK;
 }
@@ -1054,7 +1343,7 @@ static bool expire_slot(pol_grants *grants, uint32_t index, pol_mono now)
         return false;
     if (!slot->counted_gone) {
         slot->counted_gone = 1;
-        SET(grants->gone, GET(grants->gone) + 1);
+        BUMP(grants->gone);
         BUMP(grants->stat_expired);
     }
     return now >= add_time(live_until(grants, slot), GONE_MEMORY) && slot_release(grants, index);
@@ -1065,12 +1354,8 @@ size_t pol_grants_expire(pol_grants *grants, pol_mono now, size_t budget)
     size_t freed = 0;
 
     lock(grants);
-    for (size_t i = 0; i < budget && i < grants->opts.capacity; i++) {
-        uint32_t index = grants->sweep;
-
-        grants->sweep = (index + 1) % grants->opts.capacity;
-        freed += expire_slot(grants, index, now);
-    }
+    for (size_t i = 0; i < budget && i < grants->opts.capacity; i++)
+        freed += expire_slot(grants, sweep_on(grants), now);
     unlock(grants);
     return freed;
 }

@@ -202,6 +202,77 @@ Test(grants, stronger_kind_stays_while_the_grant_lives)
     }
 }
 
+static pol_grant only_grant(pol_mono now)
+{
+    pol_grant found[2];
+    uint32_t position = 0;
+
+    cr_assert_eq(pol_grants_list(grants, &position, now, found, 2), 1);
+    return found[0];
+}
+
+Test(grants, weaker_answer_leaves_a_live_grant_as_it_is)
+{
+    pol_grant before, after;
+
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    before = only_grant(0);
+    learn_kind(1, "a.example", 1, 6000, 50 * S, POL_GRANT_OBSERVED);
+    learn_kind(1, "a.example", 1, 6000, 51 * S, POL_GRANT_RECORDED);
+    cr_assert_eq(learned.refreshed, 1);
+    after = only_grant(51 * S);
+    cr_assert_eq(memcmp(&before, &after, sizeof(before)), 0);
+    cr_assert_eq(state(1, 1, 100 * S), POL_GRANT_GONE);
+}
+
+Test(grants, weaker_answer_leaves_a_held_grant_as_it_is)
+{
+    uint32_t slot;
+
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    pin(1, 1, 0);
+    slot = hits[0].slot;
+    learn_kind(1, "a.example", 1, 6000, 200 * S, POL_GRANT_OBSERVED);
+    cr_assert_eq(state(1, 1, 200 * S), POL_GRANT_HELD);
+    cr_assert_eq(hits[0].kind, POL_GRANT_ALLOWED);
+    grants_unpin(grants, slot);
+    cr_assert_eq(state(1, 1, 200 * S), POL_GRANT_GONE);
+}
+
+Test(grants, weaker_answer_takes_over_what_is_gone_with_its_own_times)
+{
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    pin(1, 1, 0);
+    grants_touch(grants, hits[0].slot, 10 * S, true);
+    grants_unpin(grants, hits[0].slot);
+    learn_kind(1, "a.example", 1, 60, 1000 * S, POL_GRANT_OBSERVED);
+    cr_assert_eq(state(1, 1, 1100 * S - 1), POL_GRANT_LIVE);
+    cr_assert_eq(hits[0].kind, POL_GRANT_OBSERVED);
+    cr_assert_eq(state(1, 1, 1100 * S), POL_GRANT_GONE);
+}
+
+Test(grants, weaker_grant_restored_extends_nothing)
+{
+    pol_grant grant = {
+        .group_key = 1,
+        .addr = address(1),
+        .kind = POL_GRANT_OBSERVED,
+        .name_len = 9,
+        .ttl = 6000,
+        .answered = 50 * S,
+        .used = 50 * S,
+        .name = "a.example",
+    };
+
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    cr_assert_eq(pol_grants_restore(grants, &grant, 50 * S), POL_OK);
+    cr_assert_eq(state(1, 1, 100 * S), POL_GRANT_GONE);
+}
+
 Test(grants, least_recently_used_address_of_a_name_goes_first)
 {
     options.addresses_per_name = 3;
@@ -265,6 +336,141 @@ Test(grants, name_exceeds_its_cap_only_by_open_flows)
     cr_assert_eq(look(1, 1, 3 * S), 1);
     cr_assert_eq(look(1, 2, 3 * S), 0);
     cr_assert_eq(look(1, 3, 3 * S), 1);
+}
+
+Test(grants, use_by_a_flow_counts_for_who_goes_first)
+{
+    options.addresses_per_name = 3;
+    make();
+    for (int i = 1; i <= 3; i++)
+        learn(1, "a.example", i, 60, (pol_mono)i * S);
+    pin(1, 1, 3 * S);
+    grants_touch(grants, hits[0].slot, 4 * S, false);
+    grants_unpin(grants, hits[0].slot);
+    learn(1, "a.example", 4, 60, 5 * S);
+    cr_assert_eq(look(1, 1, 5 * S), 1);
+    cr_assert_eq(look(1, 2, 5 * S), 0);
+}
+
+/* The clocks of two learners differ, or grants are restored in any order. */
+Test(grants, late_answer_with_an_early_time_goes_first)
+{
+    options.addresses_per_name = 3;
+    make();
+    learn(1, "a.example", 1, 60, 5 * S);
+    learn(1, "a.example", 2, 60, 7 * S);
+    learn(1, "a.example", 3, 60, 3 * S);
+    learn(1, "a.example", 4, 60, 8 * S);
+    cr_assert_eq(look(1, 3, 8 * S), 0);
+    learn(1, "a.example", 5, 60, 9 * S);
+    cr_assert_eq(look(1, 1, 9 * S), 0);
+    cr_assert_eq(look(1, 2, 9 * S), 1);
+}
+
+/* What is gone goes before what was used earlier but lives by its TTL. */
+Test(grants, gone_address_of_a_name_goes_first)
+{
+    options.addresses_per_name = 3;
+    make();
+    learn(1, "a.example", 1, 6000, 1 * S);
+    learn(1, "a.example", 2, 60, 2 * S);
+    learn(1, "a.example", 3, 6000, 300 * S);
+    learn(1, "a.example", 4, 60, 301 * S);
+    cr_assert_eq(look(1, 1, 301 * S), 1);
+    cr_assert_eq(look(1, 2, 301 * S), 0);
+}
+
+static uint32_t count_live(pol_mono now)
+{
+    static pol_grant all[1024];
+    uint32_t position = 0;
+
+    return (uint32_t)pol_grants_list(grants, &position, now, all, 1024);
+}
+
+/* More flows than candidates are looked at, all on the grants that would go first. */
+Test(grants, flows_in_the_way_hide_nobody)
+{
+    options.capacity = 1024;
+    options.addresses_per_name = 200;
+    make();
+    for (int i = 0; i < 200; i++)
+        learn(1, "a.example", i, 6000, (pol_mono)(i + 1) * S);
+    for (int i = 0; i < 150; i++)
+        pin(1, i, 200 * S);
+    for (int i = 200; i < 250; i++)
+        learn(1, "a.example", i, 6000, (pol_mono)(i + 1) * S);
+    for (int i = 0; i < 250; i++)
+        cr_expect_eq(look(1, i, 250 * S), i < 150 || i >= 200, "%d", i);
+    cr_assert_eq(count_live(250 * S), 200);
+}
+
+Test(grants, name_comes_back_to_its_cap_when_its_flows_are_over)
+{
+    options.addresses_per_name = 2;
+    make();
+    for (int i = 1; i <= 6; i++) {
+        learn(1, "a.example", i, 6000, (pol_mono)i * S);
+        pin(1, i, 6 * S);
+    }
+    for (int i = 1; i <= 6; i++) {
+        cr_assert_eq(look(1, i, 6 * S), 1);
+        grants_unpin(grants, hits[0].slot);
+    }
+    for (int i = 7; i <= 10; i++)
+        learn(1, "a.example", i, 6000, (pol_mono)i * S);
+    cr_assert_eq(count_live(10 * S), 2);
+}
+
+Test(grants, others_take_from_the_largest_group)
+{
+    options.capacity = 16;
+    make();
+    for (int i = 0; i < 6; i++)
+        learn(1, "a.example", i, 6000, 1 * S);
+    for (int i = 0; i < 10; i++)
+        learn(2, "a.example", i, 6000, 2 * S);
+    for (int i = 0; i < 4; i++)
+        learn(3, "a.example", i, 6000, 3 * S);
+    for (int i = 0; i < 6; i++)
+        cr_expect_eq(look(1, i, 3 * S), 1, "%d", i);
+    for (int i = 0; i < 10; i++)
+        cr_expect_eq(look(2, i, 3 * S), i >= 4, "%d", i);
+}
+
+/* The worst answer: 512 addresses, 16 groups, into a table that is full. */
+Test(grants, largest_lesson_fits_into_a_full_table)
+{
+    static pol_addr addrs[512];
+    static uint32_t ttls[512];
+    uint64_t keys[16];
+    struct grants_lesson lesson = {.keys = keys,
+                                   .key_count = 16,
+                                   .addrs = addrs,
+                                   .ttls = ttls,
+                                   .addr_count = 512,
+                                   .name = {"a.example", 9}};
+    pol_grants_stats stats;
+
+    options.capacity = 10000;
+    options.addresses_per_name = 400;
+    make();
+    for (uint64_t i = 0; i < 16; i++)
+        keys[i] = i + 1;
+    for (uint32_t round = 0; round < 20; round++) {
+        for (uint32_t i = 0; i < 512; i++) {
+            addrs[i] =
+                (pol_addr){.family = 6, .bytes = {(uint8_t)round, (uint8_t)i, (uint8_t)(i >> 8)}};
+        }
+        lesson.name.len = round % 2 ? 8 : 9;
+        grants_learn(grants, &lesson, (round + 1) * S, &learned);
+        cr_assert_eq(learned.added, 512 * 16);
+    }
+    pol_grants_stats_get(grants, &stats);
+    cr_assert_eq(stats.live, stats.learned - stats.evicted_name - stats.evicted_total);
+    cr_assert_eq(stats.live, 10000);
+    cr_assert_eq(grants_lookup(grants, 16, &addrs[511], 20 * S, hits), 1);
+    cr_assert_eq(grants_lookup(grants, 16, &addrs[111], 20 * S, hits), 0);
 }
 
 Test(grants, group_above_its_fair_share_evicts_its_own)

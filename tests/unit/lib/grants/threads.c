@@ -50,7 +50,7 @@ static void teach(pol_grants *grants, uint64_t key, unsigned name, const pol_add
     struct grants_lesson lesson = {
         .keys = &key,
         .key_count = 1,
-        .kind = POL_GRANT_ALLOWED,
+        .kind = (uint8_t)(atomic_load(&moment) / POL_SECONDS % 3),
         .name = {text, name_of(name, text)},
         .addrs = addr,
         .ttls = &ttl,
