@@ -6,7 +6,8 @@
 
 enum { UNKNOWN_MAX = 64, GRANTEES_MAX = 16 };
 
-enum holds { FAILS, HOLDS, UNKNOWN };
+/* BROKEN: what the condition asks for will never be known. */
+enum holds { FAILS, HOLDS, UNKNOWN, BROKEN };
 
 /* --- the list ------------------------------------------------------------------------------- */
 
@@ -149,11 +150,6 @@ static bool rule_audits(const struct linear_step *step)
     return step->group && step->group->mode == MODE_AUDIT;
 }
 
-bool linear_step_is_audit(const struct linear_list *list, uint32_t step)
-{
-    return rule_audits(&list->steps[step]);
-}
-
 /* --- names ---------------------------------------------------------------------------------- */
 
 static pol_prefix special[13];
@@ -256,8 +252,8 @@ static enum holds denied_name(const struct model_rule *rule, const struct linear
         return HOLDS;
     if (facts->proto != 6)
         return FAILS;
-    if (facts->tls == HELLO_UNKNOWN)
-        return UNKNOWN;
+    if (facts->tls == HELLO_UNKNOWN || facts->tls == HELLO_INCOMPLETE)
+        return facts->tls == HELLO_UNKNOWN ? UNKNOWN : BROKEN;
     return facts->tls == HELLO_SEEN && facts->sni != NO_NAME &&
                    pattern_matches(rule->pattern, facts->sni)
                ? HOLDS
@@ -285,8 +281,8 @@ static enum holds tls_condition(const struct model_rule *rule, const struct line
         return FAILS;
     if (rule->tls == TLS_INTERCEPT)
         return HOLDS;
-    if (facts->tls == HELLO_UNKNOWN)
-        return UNKNOWN;
+    if (facts->tls == HELLO_UNKNOWN || facts->tls == HELLO_INCOMPLETE)
+        return facts->tls == HELLO_UNKNOWN ? UNKNOWN : BROKEN;
     if (facts->tls == HELLO_NOT || !sni_fits(rule, facts->sni))
         return FAILS;
     return rule->certificate ? UNKNOWN : HOLDS;
@@ -298,6 +294,8 @@ static enum holds conditions(const struct model_rule *rule, const struct linear_
 
     if (name == FAILS || tls == FAILS)
         return FAILS;
+    if (name == BROKEN || tls == BROKEN)
+        return BROKEN;
     return name == UNKNOWN || tls == UNKNOWN ? UNKNOWN : HOLDS;
 }
 
@@ -407,12 +405,16 @@ static void decide(struct walk *walk, const struct linear_step *step, const stru
     out->carrier = carried->first;
 }
 
-static void wait_for_tls(struct linear_outcome *out)
+/* Nothing to wait for where the facts will never come: no rule decides, and the answer is no. */
+static void wait_for_tls(const struct walk *walk, struct linear_outcome *out)
 {
-    out->action = out->raw_action = POL_PENDING;
-    out->reason = POL_WHY_NEED_TLS;
+    bool broken = walk->facts->tls == HELLO_INCOMPLETE;
+
+    out->action = out->raw_action = broken ? POL_DENY : POL_PENDING;
+    out->reason = broken ? POL_WHY_TLS_INCOMPLETE : POL_WHY_NEED_TLS;
     out->group = out->rule = POL_NONE;
-    out->audit = out->named = false;
+    out->resume = broken ? POL_NONE : out->resume;
+    out->audit = out->named = out->audit_mode = false;
 }
 
 /* decisions.md 3, "Pending". */
@@ -422,7 +424,7 @@ static void settle(struct walk *walk, struct linear_outcome *out)
         return;
     out->resume = walk->first_unknown;
     if (walk->unknown_count > UNKNOWN_MAX) {
-        wait_for_tls(out);
+        wait_for_tls(walk, out);
         return;
     }
     if (out->action == POL_INTERCEPT && walk->only_denied_names)
@@ -431,13 +433,14 @@ static void settle(struct walk *walk, struct linear_outcome *out)
     if (walk->can_allow && !walk->can_deny && !walk->can_intercept)
         out->watched = true;
     else if (walk->can_allow || walk->can_intercept)
-        wait_for_tls(out);
+        wait_for_tls(walk, out);
 }
 
 /* A denial that a name or TLS would have averted says so. */
 static void explain(const struct walk *walk, struct linear_outcome *out)
 {
-    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE)
+    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE ||
+        out->reason == POL_WHY_TLS_INCOMPLETE)
         return;
     if (walk->expired)
         out->reason = POL_WHY_DNS_EXPIRED;
@@ -464,6 +467,15 @@ static void find_shadow(struct walk *walk, struct linear_outcome *out)
     }
 }
 
+/* An audit rule that is passed over. */
+static void note_shadow(const struct linear_step *step, struct linear_outcome *out)
+{
+    if (out->shadow_group != POL_NONE)
+        return;
+    out->shadow_group = step->group_number;
+    out->shadow_rule = step->rule_number;
+}
+
 static bool walk_step(struct walk *walk, uint32_t index, struct linear_outcome *out)
 {
     const struct linear_step *step = &walk->list->steps[index];
@@ -471,15 +483,12 @@ static bool walk_step(struct walk *walk, uint32_t index, struct linear_outcome *
     enum holds holds = step_holds(walk, step, &carried);
 
     walk->expired |= carried.expired;
-    if (holds == HOLDS && goes_on(walk->list, step)) {
-        if (out->shadow_group == POL_NONE) {
-            out->shadow_group = step->group_number;
-            out->shadow_rule = step->rule_number;
-        }
-    } else if (holds == HOLDS) {
+    if ((holds == HOLDS && goes_on(walk->list, step)) || (holds == BROKEN && rule_audits(step))) {
+        note_shadow(step, out);
+    } else if (holds == HOLDS || (holds != FAILS && walk->unknown_count > UNKNOWN_MAX)) {
         decide(walk, step, &carried, out);
         return true;
-    } else if (holds == UNKNOWN) {
+    } else if (holds != FAILS) {
         note_unknown(walk, step, index);
     }
     return false;

@@ -43,7 +43,12 @@ struct linear_grants {
     struct linear_grant list[GRANTS_MAX];
 };
 
-enum linear_tls { HELLO_UNKNOWN, HELLO_SEEN, HELLO_NOT };
+enum linear_tls {
+    HELLO_UNKNOWN,
+    HELLO_SEEN,
+    HELLO_NOT,
+    HELLO_INCOMPLETE /* broken, late or contradicted: nothing more will be known */
+};
 
 struct linear_facts {
     pol_addr src, dst;
@@ -76,9 +81,6 @@ void linear_flatten(const struct model *model, struct linear_list *list);
 void linear_walk(const struct linear_list *list, const struct linear_grants *grants,
                  const struct linear_facts *facts, uint32_t from, pol_mono now,
                  struct linear_outcome *out);
-
-/* The mode of the step a pending flow waits at. */
-bool linear_step_is_audit(const struct linear_list *list, uint32_t step);
 
 /* Whether the SNI is a name that the group may use for the destination. */
 bool linear_sni_granted(const struct linear_list *list, const struct linear_grants *grants,

@@ -34,8 +34,12 @@ static bool enforces_sni(const struct session *session)
 /* Does the verdict hang on the ClientHello? */
 static bool hangs(const struct session *session)
 {
-    return session->state == SESSION_PENDING ||
-           (enforces_sni(session) && session->facts.tls == HELLO_UNKNOWN);
+    return session->state == SESSION_PENDING || (session->reading && enforces_sni(session));
+}
+
+static void let_go(struct session *session)
+{
+    session->holds = session->guarded = false;
 }
 
 static void take(struct session *session, const struct linear_outcome *out)
@@ -59,7 +63,10 @@ static void take(struct session *session, const struct linear_outcome *out)
                       (out->named ? POL_V_NAMED : 0u);
     session->reading = session->facts.proto == 6 && session->facts.tls == HELLO_UNKNOWN &&
                        (session->state == SESSION_ALLOWED || session->state == SESSION_PENDING);
-    if (!hangs(session))
+    session->opened_with = false;
+    if (session->state == SESSION_DENIED)
+        let_go(session);
+    if (!hangs(session) && !session->guarded)
         session->deadline = POL_NEVER;
 }
 
@@ -75,6 +82,7 @@ static void judge(struct session *session, uint32_t from)
 {
     struct linear_outcome out;
 
+    session->facts.forwarded = session->state != SESSION_INTERCEPT;
     linear_walk(session->list, session->grants, &session->facts, from, session->now, &out);
     take(session, &out);
     report_outcome(session, &out);
@@ -89,32 +97,33 @@ static void deny(struct session *session, enum pol_reason reason, bool audit)
     session->state = audit ? SESSION_ALLOWED : SESSION_DENIED;
     session->raw_action = POL_DENY;
     session->reason = (uint16_t)reason;
+    session->flags &= ~(uint32_t)POL_V_AUDIT;
     session->flags |= audit ? POL_V_AUDIT : 0u;
     session->reading = false;
     session->resume = POL_NONE;
     session->deadline = POL_NEVER;
+    let_go(session);
     if (!audit)
         unpin(session);
     report(session, session->group, session->rule, audit);
 }
 
-/* The rule that a flow waits at, or that sni_check holds, is in audit mode. */
-static bool waits_in_audit(const struct session *session)
+/* The client's octets are broken, too late, or not what they were: what waits for them is judged
+ * without, what was judged by them is denied. `reloaded`: the policy has just changed. Returns
+ * whether the flow has been judged. */
+static bool incomplete(struct session *session, bool reloaded)
 {
-    if (session->state != SESSION_PENDING)
-        return session->audit_mode;
-    return session->resume != POL_NONE && linear_step_is_audit(session->list, session->resume);
-}
-
-static void incomplete(struct session *session, bool audit)
-{
-    bool hung = hangs(session);
+    bool waits = session->state == SESSION_PENDING, hung = hangs(session) || session->guarded;
 
     session->reading = false;
-    if (session->facts.tls != HELLO_SEEN)
-        session->facts.tls = HELLO_NOT;
-    if (hung)
-        deny(session, POL_WHY_TLS_INCOMPLETE, audit);
+    session->deadline = POL_NEVER;
+    session->facts.tls = HELLO_INCOMPLETE;
+    let_go(session);
+    if (waits)
+        judge(session, reloaded || session->resume == POL_NONE ? 0 : session->resume);
+    else if (hung)
+        deny(session, POL_WHY_TLS_INCOMPLETE, !reloaded && session->audit_mode);
+    return waits;
 }
 
 static void check_sni(struct session *session)
@@ -131,44 +140,76 @@ static void check_sni(struct session *session)
         report(session, session->group, session->rule, true);
 }
 
+/* What an answer was based on must be what the server gets. */
+static void guard(struct session *session)
+{
+    if (session->state == SESSION_ALLOWED && session->holds) {
+        session->guarded = true;
+        session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;
+    } else if (session->state != SESSION_PENDING) {
+        let_go(session);
+    }
+}
+
+static void end_guard(struct session *session)
+{
+    let_go(session);
+    if (session->state != SESSION_PENDING)
+        session->deadline = POL_NEVER;
+}
+
 static void facts_arrive(struct session *session)
 {
     bool waits = session->state == SESSION_PENDING || session->flags & POL_V_WATCHED;
+    bool guards = hangs(session) || session->opened_with;
 
     session->reading = false;
+    if (!guards)
+        let_go(session);
     if (session->state != SESSION_PENDING)
         session->deadline = POL_NEVER;
-    if (waits && session->resume != POL_NONE) {
-        session->facts.forwarded = session->state != SESSION_INTERCEPT;
+    if (waits && session->resume != POL_NONE)
         judge(session, session->resume);
-    }
     check_sni(session);
+    if (guards)
+        guard(session);
 }
 
-static void read_payload(struct session *session, enum session_payload payload, int sni)
+/* The client's first octets; complete ones are kept only where it matters what becomes of them. */
+static void read_client(struct session *session, const struct session_segment *segment)
 {
-    if (payload == PAYLOAD_NONE || !session->reading)
+    if (segment->payload == PAYLOAD_EARLY) {
+        incomplete(session, false);
         return;
-    if (payload != PAYLOAD_SERVER && session->deadline == POL_NEVER && hangs(session))
+    }
+    if (session->deadline == POL_NEVER)
         session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;
-    switch (payload) {
-    case PAYLOAD_HELLO:
+    session->holds |= segment->payload == PAYLOAD_PART || hangs(session) || session->opened_with;
+    if (segment->differs || segment->payload == PAYLOAD_BROKEN) {
+        incomplete(session, false);
+    } else if (segment->payload == PAYLOAD_HELLO) {
         session->facts.tls = HELLO_SEEN;
-        session->facts.sni = sni;
-        session->flags |= sni == NO_NAME ? 0u : POL_V_SNI_SEEN;
+        session->facts.sni = segment->sni;
+        session->flags |= segment->sni == NO_NAME ? 0u : POL_V_SNI_SEEN;
         facts_arrive(session);
-        break;
-    case PAYLOAD_OTHER:
-    case PAYLOAD_SERVER:
+    } else if (segment->payload == PAYLOAD_OTHER) {
         session->facts.tls = HELLO_NOT;
         facts_arrive(session);
-        break;
-    case PAYLOAD_BROKEN:
-        incomplete(session, waits_in_audit(session));
-        break;
-    default:
-        break;
     }
+}
+
+static void read_payload(struct session *session, const struct session_segment *segment)
+{
+    if (session->guarded && segment->differs) {
+        incomplete(session, false);
+    } else if (session->reading && segment->payload == PAYLOAD_SERVER) {
+        session->facts.tls = HELLO_NOT;
+        facts_arrive(session);
+    } else if (session->reading && segment->payload != PAYLOAD_NONE) {
+        read_client(session, segment);
+    }
+    if (session->guarded && segment->acks)
+        end_guard(session);
 }
 
 /* Nothing is known of a conversation with a resolver that nobody trusts. */
@@ -196,21 +237,50 @@ static void check_opening(struct session *session, struct linear_outcome *out)
     session->flags |= POL_V_SNI_MISMATCH;
 }
 
+static uint8_t tls_of(enum session_payload payload, uint8_t unknown)
+{
+    switch (payload) {
+    case PAYLOAD_HELLO:
+        return HELLO_SEEN;
+    case PAYLOAD_OTHER:
+        return HELLO_NOT;
+    case PAYLOAD_BROKEN:
+        return HELLO_INCOMPLETE;
+    default:
+        return unknown;
+    }
+}
+
+/* Would the verdict wait for this data if the opening packet did not bring it? */
+static bool depends_on_data(const struct session *session, enum session_payload payload,
+                            uint8_t unknown)
+{
+    struct linear_facts blind = session->facts;
+    struct linear_outcome out;
+
+    if (payload != PAYLOAD_HELLO && payload != PAYLOAD_OTHER)
+        return false;
+    blind.tls = unknown;
+    linear_walk(session->list, session->grants, &blind, 0, session->now, &out);
+    return out.action == POL_PENDING;
+}
+
 void session_open(struct session *session, const struct linear_facts *facts,
-                  enum session_payload payload, int sni, bool may_stay)
+                  const struct session_segment *segment, bool may_stay)
 {
     struct linear_outcome out;
+    bool depends;
 
     session->facts = *facts;
     session->flags = 0;
     session->pinned = POL_NONE;
     session->deadline = POL_NEVER;
     session->denial_count = 0;
-    if (payload == PAYLOAD_HELLO || payload == PAYLOAD_OTHER) {
-        session->facts.tls = payload == PAYLOAD_HELLO ? HELLO_SEEN : HELLO_NOT;
-        session->facts.spoken = true;
-        session->facts.sni = sni;
-    }
+    let_go(session);
+    session->facts.tls = tls_of(segment->payload, facts->tls);
+    session->facts.spoken = session->facts.tls != facts->tls;
+    session->facts.sni = segment->sni;
+    depends = depends_on_data(session, segment->payload, facts->tls);
     linear_walk(session->list, session->grants, &session->facts, 0, session->now, &out);
     explain_dns(session, &out);
     check_opening(session, &out);
@@ -222,35 +292,55 @@ void session_open(struct session *session, const struct linear_facts *facts,
         return;
     pin(session, &out);
     session->flags |= POL_V_OPENED;
-    read_payload(session, payload, sni);
+    session->opened_with = depends;
+    read_payload(session, segment);
 }
 
 static void reload(struct session *session)
 {
-    session->facts.forwarded = session->state != SESSION_INTERCEPT;
     judge(session, 0);
     if (session->state == SESSION_PENDING && session->facts.tls == HELLO_SEEN)
         session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;
+    check_sni(session);
 }
 
-void session_packet(struct session *session, bool reloaded, enum session_payload payload, int sni)
+/* What has run out has done so before the packet came, and before the new policy sees it, unless
+ * that is the one to say what becomes of it: then it need not be asked again. */
+static bool run_out(struct session *session, bool reloaded)
+{
+    return session->deadline <= session->now && incomplete(session, reloaded) && reloaded;
+}
+
+void session_packet(struct session *session, bool reloaded, const struct session_segment *segment)
 {
     bool was_denied = session->state == SESSION_DENIED;
 
     session->denial_count = 0;
     session->flags &= ~(uint32_t)(POL_V_OPENED | POL_V_REJUDGED);
     session->flags |= POL_V_KNOWN;
-    /* What has run out has done so before the packet came, and before the new policy sees it. */
-    if (session->deadline <= session->now)
-        incomplete(session, !reloaded && waits_in_audit(session));
+    if (run_out(session, reloaded))
+        reloaded = false;
     if (reloaded) {
         reload(session);
         session->flags |= POL_V_REJUDGED;
     }
     if (session->state != SESSION_DENIED)
-        read_payload(session, payload, sni);
+        read_payload(session, segment);
     if (was_denied && !reloaded)
         session->reason = POL_WHY_DENIED_FLOW;
+}
+
+void session_forgotten(struct session *session, bool reloaded)
+{
+    session->denial_count = 0;
+    run_out(session, reloaded);
+    session->state = SESSION_DENIED;
+    session->raw_action = POL_DENY;
+    session->reason = POL_WHY_MIDSTREAM;
+    session->group = session->rule = POL_NONE;
+    session->flags = 0;
+    report(session, POL_NONE, POL_NONE, false);
+    session_end(session);
 }
 
 void session_end(struct session *session)

@@ -24,7 +24,15 @@ enum session_payload {
     PAYLOAD_PART,   /* the beginning of one */
     PAYLOAD_OTHER,  /* client octets that are no TLS */
     PAYLOAD_BROKEN, /* a malformed ClientHello */
+    PAYLOAD_EARLY,  /* client octets before the first, or urgent ones */
     PAYLOAD_SERVER  /* any octets of the server */
+};
+
+struct session_segment {
+    enum session_payload payload;
+    int sni;
+    bool differs; /* octets of it came before, with other values */
+    bool acks;    /* from the server: all that is held of the client's octets */
 };
 
 struct session_denial {
@@ -41,8 +49,11 @@ struct session {
     struct linear_facts facts;
     uint8_t state;
     bool reading;      /* the client's first octets are wanted */
+    bool opened_with;  /* the opening packet was judged by them */
+    bool holds;        /* some of them are kept */
+    bool guarded;      /* what is kept has been judged, and the server may not have it yet */
     bool audit_mode;   /* of the rule that decided */
-    pol_mono deadline; /* for the ClientHello; POL_NEVER */
+    pol_mono deadline; /* for the ClientHello, or for the server's word that it has it; POL_NEVER */
     uint32_t carrier_count, pinned;
     uint32_t resume;
     uint8_t raw_action;
@@ -56,9 +67,11 @@ struct session {
 /* Judges the opening packet with what it carries; `may_stay` is false for one that begins no flow.
  */
 void session_open(struct session *session, const struct linear_facts *facts,
-                  enum session_payload payload, int sni, bool may_stay);
+                  const struct session_segment *segment, bool may_stay);
 /* One more packet of the flow, after session->list may have changed. */
-void session_packet(struct session *session, bool reloaded, enum session_payload payload, int sni);
+void session_packet(struct session *session, bool reloaded, const struct session_segment *segment);
+/* The server's answer to a SYN of another connection: it has forgotten this one. */
+void session_forgotten(struct session *session, bool reloaded);
 /* It is over. */
 void session_end(struct session *session);
 

@@ -39,8 +39,12 @@ struct world {
     pol_addr pool[POOL];
     uint16_t query_id;
 
-    pol_packet packet; /* that opened the flow of this case */
-    uint32_t client_seq;
+    pol_packet packet;   /* that opened the flow of this case */
+    uint32_t client_seq; /* of the client's next octet */
+    uint32_t server_isn, server_seq;
+    bool server_answered, established; /* the handshake, if it was seen from its beginning */
+    pol_bytes kept;                    /* of the client's octets, as the session holds them */
+    uint32_t kept_seq;
     pol_event events[EVENTS];
     struct dnsmsg query, answer;
 
@@ -150,10 +154,12 @@ static void tell_packet(struct world *world, const pol_packet *packet)
 
     pol_addr_format(&packet->tuple.src, src);
     pol_addr_format(&packet->tuple.dst, dst);
-    tell(world, "packet  t=%.3f %s:%u > %s:%u proto %u flags 0x%02x icmp %u/%u payload %zu\n",
+    tell(world,
+         "packet  t=%.3f %s:%u > %s:%u proto %u flags 0x%02x icmp %u/%u seq %u ack %u "
+         "payload %zu\n",
          (double)world->now / 1e9, src, packet->tuple.src_port, dst, packet->tuple.dst_port,
          packet->tuple.proto, packet->tcp_flags, packet->icmp_type, packet->icmp_code,
-         packet->payload.len);
+         packet->tcp_seq, packet->tcp_ack, packet->payload.len);
 }
 
 static void tell_answers(struct world *world, const pol_verdict *verdict, uint8_t action)
@@ -317,6 +323,10 @@ static void make_packet(struct world *world, const struct linear_facts *facts)
         .ip_len = 60,
     };
     world->client_seq = world->packet.tcp_seq + 1;
+    world->server_isn = (uint32_t)draw_u64(&world->draw);
+    world->server_seq = world->server_isn + 1;
+    world->server_answered = world->established = false;
+    world->kept.len = 0;
     if (icmp) {
         world->packet.tuple.src_port = (uint16_t)draw_below(&world->draw, 65536);
     } else if (!proto_has_ports(facts->proto)) {
@@ -338,45 +348,120 @@ static int some_sni(struct world *world)
     return draw_percent(&world->draw, 10) ? NO_NAME : (int)draw_below(&world->draw, NAME_COUNT);
 }
 
-/* The client's next octets: a hello in one or two segments, or what is none. */
-static bool client_payload(struct world *world, pol_packet *packet, bool reloaded)
+static bool is_begun(const struct world *world)
+{
+    return (world->packet.tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) == POL_TCP_SYN;
+}
+
+/* Does the segment say something else than what is kept? */
+static bool contradicts(const struct world *world, uint32_t seq, pol_bytes bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint32_t at = seq + (uint32_t)i - world->kept_seq;
+
+        if (at < world->kept.len && world->kept.ptr[at] != bytes.ptr[i])
+            return true;
+    }
+    return false;
+}
+
+/* What the session holds after a segment it has read. */
+static void keep(struct world *world, uint32_t seq, pol_bytes bytes)
+{
+    uint32_t at;
+
+    if (!world->session.holds) {
+        world->kept.len = 0;
+        return;
+    }
+    if (world->kept.len == 0)
+        world->kept_seq = seq;
+    at = seq - world->kept_seq;
+    if (at <= world->kept.len && at + bytes.len > world->kept.len)
+        world->kept = (pol_bytes){bytes.ptr - at, at + bytes.len};
+}
+
+/* One segment of the client. What nobody has read may come again. */
+static bool client_segment(struct world *world, pol_packet *packet, bool reloaded,
+                           enum session_payload payload, int sni)
+{
+    struct session *session = &world->session;
+    struct session_segment segment = {.payload = payload, .sni = sni};
+    uint32_t end = packet->tcp_seq + (uint32_t)packet->payload.len;
+    bool unread = session->facts.tls == HELLO_UNKNOWN;
+
+    segment.differs = contradicts(world, packet->tcp_seq, packet->payload);
+    session_packet(session, reloaded, &segment);
+    if (unread || !session->holds)
+        keep(world, packet->tcp_seq, packet->payload);
+    if (session->facts.tls != HELLO_UNKNOWN && (int32_t)(end - world->client_seq) > 0)
+        world->client_seq = end;
+    world->established |= world->server_answered;
+    return same_verdict(world, packet, false);
+}
+
+/* A hello in one or two segments, or only its beginning. */
+static bool client_hello(struct world *world, pol_packet *packet, bool reloaded)
 {
     int sni = some_sni(world);
     const uint8_t *bytes = hellos[sni == NO_NAME ? NAME_COUNT : sni].bytes;
     size_t len = hellos[sni == NO_NAME ? NAME_COUNT : sni].len, cut;
 
-    packet->tcp_seq = world->client_seq;
-    switch (draw_below(&world->draw, 8)) {
-    case 0:
-        packet->payload = (pol_bytes){(const uint8_t *)plain_http, sizeof(plain_http) - 1};
-        session_packet(&world->session, reloaded, PAYLOAD_OTHER, NO_NAME);
-        return same_verdict(world, packet, false);
-    case 1:
-        packet->payload = (pol_bytes){broken_hello, sizeof(broken_hello)};
-        session_packet(&world->session, reloaded, PAYLOAD_BROKEN, NO_NAME);
-        return same_verdict(world, packet, false);
-    case 2:
-    case 3:
+    tell(world, "hello   %s\n", sni == NO_NAME ? "without a name" : name_texts[sni]);
+    if (draw_percent(&world->draw, 40)) {
         cut = draw_between(&world->draw, 1, (uint32_t)len - 1);
         packet->payload = (pol_bytes){bytes, cut};
-        session_packet(&world->session, reloaded, PAYLOAD_PART, NO_NAME);
-        if (!same_verdict(world, packet, false))
+        if (!client_segment(world, packet, reloaded, PAYLOAD_PART, NO_NAME))
             return false;
+        if (draw_percent(&world->draw, 25))
+            return true;
         packet->tcp_seq += (uint32_t)cut;
         bytes += cut;
         len -= cut;
         reloaded = false;
-        break;
-    default:
-        break;
     }
-    tell(world, "hello   %s\n", sni == NO_NAME ? "without a name" : name_texts[sni]);
     packet->payload = (pol_bytes){bytes, len};
-    session_packet(&world->session, reloaded, PAYLOAD_HELLO, sni);
-    /* What nobody read may come again. */
-    if (world->session.facts.tls != HELLO_UNKNOWN)
-        world->client_seq = packet->tcp_seq + (uint32_t)len;
-    return same_verdict(world, packet, false);
+    return client_segment(world, packet, reloaded, PAYLOAD_HELLO, sni);
+}
+
+/* Urgent octets, octets before the first (if anybody knows which that is) and keep-alives. */
+static bool client_oddity(struct world *world, pol_packet *packet, bool reloaded)
+{
+    bool placed = is_begun(world) || world->session.holds;
+    unsigned what = placed ? draw_below(&world->draw, 3) : 0;
+
+    packet->payload = (pol_bytes){(const uint8_t *)plain_http, sizeof(plain_http) - 1};
+    if (what == 0)
+        packet->tcp_flags |= POL_TCP_URG;
+    else if (what == 1)
+        packet->tcp_seq -= draw_between(&world->draw, 2, 30);
+    if (what < 2)
+        return client_segment(world, packet, reloaded, PAYLOAD_EARLY, NO_NAME);
+    packet->tcp_seq--;
+    packet->payload.len = draw_below(&world->draw, 2);
+    return client_segment(world, packet, reloaded, PAYLOAD_NONE, NO_NAME);
+}
+
+/* The client's next octets, or once more those that the server may not have. */
+static bool client_payload(struct world *world, pol_packet *packet, bool reloaded)
+{
+    packet->tcp_seq = world->client_seq;
+    if (world->kept.len && draw_percent(&world->draw, 30))
+        packet->tcp_seq = world->kept_seq;
+    switch (draw_below(&world->draw, 16)) {
+    case 0:
+    case 1:
+        packet->payload = (pol_bytes){(const uint8_t *)plain_http, sizeof(plain_http) - 1};
+        return client_segment(world, packet, reloaded, PAYLOAD_OTHER, NO_NAME);
+    case 2:
+    case 3:
+        packet->payload = (pol_bytes){broken_hello, sizeof(broken_hello)};
+        return client_segment(world, packet, reloaded, PAYLOAD_BROKEN, NO_NAME);
+    case 4:
+        return client_oddity(world, packet, reloaded);
+    default:
+        return client_hello(world, packet, reloaded);
+    }
 }
 
 static bool reload(struct world *world)
@@ -428,27 +513,76 @@ static bool make_reply(pol_packet *packet)
     return true;
 }
 
+static bool server_segment(struct world *world, pol_packet *packet, bool reloaded, bool speaks)
+{
+    struct session_segment segment = {.payload = speaks ? PAYLOAD_SERVER : PAYLOAD_NONE};
+    uint32_t kept_end = world->kept_seq + (uint32_t)world->kept.len, missing;
+
+    if (draw_percent(&world->draw, 70) && !(packet->tcp_flags & POL_TCP_SYN))
+        packet->tcp_ack = world->kept.len && world->session.reading ? kept_end : world->client_seq;
+    missing = kept_end - packet->tcp_ack;
+    segment.acks = packet->tcp_flags & POL_TCP_ACK && (missing == 0 || missing > INT32_MAX);
+    if (speaks) {
+        packet->payload = (pol_bytes){(const uint8_t *)"220 ready\r\n", 11};
+        world->server_seq += (uint32_t)packet->payload.len;
+    }
+    session_packet(&world->session, reloaded, &segment);
+    keep(world, world->kept_seq, world->kept);
+    return same_verdict(world, packet, true);
+}
+
+/* The server's half of the handshake, or of another connection's. */
+static bool server_syn(struct world *world, pol_packet *packet, bool reloaded)
+{
+    unsigned what = draw_below(&world->draw, 5);
+
+    packet->tcp_seq = world->server_isn;
+    packet->tcp_flags = POL_TCP_SYN | POL_TCP_ACK;
+    if (what == 0) {
+        packet->tcp_flags = POL_TCP_SYN;
+    } else if (what == 1 && is_begun(world)) {
+        packet->tcp_ack -= draw_between(&world->draw, 1, 1u << 30);
+        if (world->established) {
+            session_forgotten(&world->session, reloaded);
+            return same_verdict(world, packet, true);
+        }
+    } else {
+        world->server_answered |= is_begun(world);
+    }
+    return server_segment(world, packet, reloaded, false);
+}
+
+static bool tcp_reply(struct world *world, pol_packet *packet, bool reloaded)
+{
+    unsigned what = draw_below(&world->draw, 6);
+
+    packet->tcp_seq = world->server_seq;
+    packet->tcp_ack = world->packet.tcp_seq + is_begun(world);
+    if (what < 2)
+        return server_segment(world, packet, reloaded, true);
+    return what == 2 ? server_syn(world, packet, reloaded)
+                     : server_segment(world, packet, reloaded, false);
+}
+
 static bool later_packet(struct world *world, bool reloaded)
 {
+    static const struct session_segment empty = {.payload = PAYLOAD_NONE};
     struct session *session = &world->session;
     pol_packet packet = world->packet;
     unsigned what = draw_below(&world->draw, 10);
-    bool reply = false;
+    bool reply = what < 3 && make_reply(&packet);
 
-    if (packet.tuple.proto == 6)
-        packet.tcp_flags = POL_TCP_ACK;
     packet.payload = (pol_bytes){NULL, 0};
-    packet.tcp_seq = world->client_seq;
-    if (what < 3)
-        reply = make_reply(&packet);
-    if (packet.tuple.proto == 6 && what == 0) {
-        packet.payload = (pol_bytes){(const uint8_t *)"220 ready\r\n", 11};
-        session_packet(session, reloaded, PAYLOAD_SERVER, NO_NAME);
-        return same_verdict(world, &packet, true);
+    if (packet.tuple.proto == 6) {
+        packet.tcp_flags = POL_TCP_ACK;
+        packet.tcp_seq = world->client_seq;
+        if (reply)
+            return tcp_reply(world, &packet, reloaded);
+        if (what > 4)
+            return client_payload(world, &packet, reloaded);
+        return client_segment(world, &packet, reloaded, PAYLOAD_NONE, NO_NAME);
     }
-    if (packet.tuple.proto == 6 && what > 4)
-        return client_payload(world, &packet, reloaded);
-    session_packet(session, reloaded, PAYLOAD_NONE, NO_NAME);
+    session_packet(session, reloaded, &empty);
     return same_verdict(world, &packet, reply);
 }
 
@@ -470,13 +604,37 @@ static bool follow_ups(struct world *world)
             return differ(world, "pol_worker_use");
         if (!later_packet(world, reloaded))
             return false;
+        if (world->session.reason == POL_WHY_MIDSTREAM)
+            return true; /* it is gone */
     }
     return true;
 }
 
+/* What a TCP packet that finds no flow carries. */
+static struct session_segment draw_first_data(struct world *world)
+{
+    int sni = some_sni(world);
+    pol_bytes *bytes = &world->packet.payload;
+    unsigned what = draw_below(&world->draw, 10);
+
+    if (what < 3) {
+        *bytes = (pol_bytes){(const uint8_t *)plain_http, sizeof(plain_http) - 1};
+        return (struct session_segment){.payload = PAYLOAD_OTHER, .sni = NO_NAME};
+    }
+    if (what == 3) {
+        *bytes = (pol_bytes){broken_hello, sizeof(broken_hello)};
+        return (struct session_segment){.payload = PAYLOAD_BROKEN, .sni = NO_NAME};
+    }
+    bytes->ptr = hellos[sni == NO_NAME ? NAME_COUNT : sni].bytes;
+    bytes->len = hellos[sni == NO_NAME ? NAME_COUNT : sni].len;
+    if (what > 4)
+        return (struct session_segment){.payload = PAYLOAD_HELLO, .sni = sni};
+    bytes->len = draw_between(&world->draw, 1, (uint32_t)bytes->len - 1);
+    return (struct session_segment){.payload = PAYLOAD_PART, .sni = NO_NAME};
+}
+
 /* A TCP packet that begins the flow, or finds it missing. */
-static enum session_payload draw_tcp_opening(struct world *world, struct linear_facts *facts,
-                                             int *ret_sni)
+static struct session_segment draw_tcp_opening(struct world *world, struct linear_facts *facts)
 {
     unsigned what = draw_below(&world->draw, 20);
     pol_packet *packet = &world->packet;
@@ -491,15 +649,8 @@ static enum session_payload draw_tcp_opening(struct world *world, struct linear_
     if (what < 3)
         world->client_seq = packet->tcp_seq;
     if (what != 1 && what != 3)
-        return PAYLOAD_NONE;
-    *ret_sni = some_sni(world);
-    if (draw_percent(&world->draw, 30)) {
-        packet->payload = (pol_bytes){(const uint8_t *)plain_http, sizeof(plain_http) - 1};
-        return PAYLOAD_OTHER;
-    }
-    packet->payload.ptr = hellos[*ret_sni == NO_NAME ? NAME_COUNT : *ret_sni].bytes;
-    packet->payload.len = hellos[*ret_sni == NO_NAME ? NAME_COUNT : *ret_sni].len;
-    return PAYLOAD_HELLO;
+        return (struct session_segment){.payload = PAYLOAD_NONE, .sni = NO_NAME};
+    return draw_first_data(world);
 }
 
 static bool is_icmp_error(const struct linear_facts *facts)
@@ -513,22 +664,24 @@ static bool is_icmp_error(const struct linear_facts *facts)
 
 static bool play_case(struct world *world)
 {
-    enum session_payload payload = PAYLOAD_NONE;
+    struct session_segment segment = {.payload = PAYLOAD_NONE, .sni = NO_NAME};
     struct linear_facts facts;
-    int sni = NO_NAME;
     bool stays;
 
     draw_facts(world, &facts);
     make_packet(world, &facts);
     if (facts.proto == 6)
-        payload = draw_tcp_opening(world, &facts, &sni);
+        segment = draw_tcp_opening(world, &facts);
     stays = !(world->packet.tcp_flags & POL_TCP_RST);
     if (is_icmp_error(&facts) && draw_percent(&world->draw, 50)) {
         /* An error about a datagram nobody knows: judged, but it begins nothing. */
         world->packet.marks |= POL_MARK_ICMP_ERROR;
         stays = false;
     }
-    session_open(&world->session, &facts, payload, sni, stays);
+    session_open(&world->session, &facts, &segment, stays);
+    keep(world, world->client_seq, world->packet.payload);
+    if (world->session.facts.tls != HELLO_UNKNOWN)
+        world->client_seq += (uint32_t)world->packet.payload.len;
     if (!same_verdict(world, &world->packet, false))
         return false;
     if (pol_worker_flow_count(world->worker) != (world->session.flags & POL_V_OPENED ? 1 : 0))

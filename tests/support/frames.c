@@ -451,6 +451,8 @@ pol_packet packet_reply(const pol_packet *packet, uint8_t flags, uint32_t seq, p
         reply.side = packet->side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
     reply.tcp_flags = flags;
     reply.tcp_seq = seq;
+    reply.tcp_ack = packet->tcp_seq + (uint32_t)packet->payload.len +
+                    (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_FIN) ? 1 : 0);
     set_lengths(&reply, header_of(packet), payload);
     return reply;
 }

@@ -45,6 +45,7 @@ uint32_t stream_take(struct stream_pool *pool, uint32_t base)
     pool->used++;
     stream->base = base;
     stream->have = 0;
+    stream->done = 0;
     stream->piece_count = 0;
     return index;
 }
@@ -117,25 +118,39 @@ static bool add_piece(struct stream *stream, uint32_t from, uint32_t to)
     return true;
 }
 
-enum stream_result stream_add(struct stream *stream, uint32_t seq, pol_bytes bytes)
+/* Cuts off what lies before the base. False when nothing is left. */
+static bool cut_old(const struct stream *stream, uint32_t seq, pol_bytes *bytes, uint32_t *ret_from)
 {
     int32_t offset = (int32_t)(seq - stream->base); /* RFC 9293 3.4: modulo 2^32 */
+    size_t old = offset < 0 ? (size_t) - (int64_t)offset : 0;
+
+    if (old >= bytes->len)
+        return false;
+    bytes->ptr += old;
+    bytes->len -= old;
+    *ret_from = offset < 0 ? 0 : (uint32_t)offset;
+    return true;
+}
+
+bool stream_differs(const struct stream *stream, uint32_t seq, pol_bytes bytes)
+{
+    uint32_t from;
+
+    if (!cut_old(stream, seq, &bytes, &from) || from >= stream->capacity)
+        return false;
+    if (bytes.len > stream->capacity - from)
+        bytes.len = stream->capacity - from;
+    return conflicts(stream, from, from + (uint32_t)bytes.len, bytes.ptr);
+}
+
+enum stream_result stream_add(struct stream *stream, uint32_t seq, pol_bytes bytes)
+{
     uint32_t from, to;
 
-    if (offset < 0) {
-        size_t old = (size_t) - (int64_t)offset;
-
-        if (old >= bytes.len)
-            return STREAM_OK;
-        bytes.ptr += old;
-        bytes.len -= old;
-        offset = 0;
-    }
-    if (bytes.len == 0)
+    if (!cut_old(stream, seq, &bytes, &from))
         return STREAM_OK;
-    if ((size_t)offset + bytes.len > stream->capacity)
+    if ((size_t)from + bytes.len > stream->capacity)
         return STREAM_FULL;
-    from = (uint32_t)offset;
     to = from + (uint32_t)bytes.len;
     if (conflicts(stream, from, to, bytes.ptr))
         return STREAM_CONFLICT;
@@ -159,6 +174,7 @@ void stream_consume(struct stream *stream, uint32_t len)
     memmove(stream->data, stream->data + len, kept - len);
     stream->base += len;
     stream->have -= len;
+    stream->done -= len < stream->done ? len : stream->done;
     for (uint32_t i = 0; i < stream->piece_count; i++) {
         stream->pieces[i].from -= len;
         stream->pieces[i].to -= len;

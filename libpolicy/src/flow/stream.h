@@ -24,6 +24,7 @@ struct stream_piece {
 struct stream {
     uint32_t base; /* sequence number of data[0] */
     uint32_t have; /* contiguous octets from the base */
+    uint32_t done; /* of them, judged: kept until acknowledged, so that no other copy passes */
     uint32_t capacity;
     uint32_t piece_count; /* beyond `have`, ascending, never touching */
     struct stream_piece pieces[STREAM_PIECES];
@@ -55,6 +56,9 @@ void stream_drop(struct stream_pool *pool, uint32_t index);
 /* Adds the octets at sequence number `seq`. Octets before the base have been consumed and are
  * skipped. On FULL and CONFLICT the stream is unchanged. */
 enum stream_result stream_add(struct stream *stream, uint32_t seq, pol_bytes bytes);
+
+/* Whether octets at `seq` differ from those the stream holds there. */
+bool stream_differs(const struct stream *stream, uint32_t seq, pol_bytes bytes);
 
 /* Removes the first `len` contiguous octets. */
 void stream_consume(struct stream *stream, uint32_t len);

@@ -102,6 +102,35 @@ void flow_key_of(const pol_tuple *tuple, const uint16_t vlan[2], uint8_t vlan_co
     *ret_end = src;
 }
 
+/* RFC 792, RFC 950, RFC 1256; RFC 4443 4. A kind of its own for every type without a reply. */
+static uint8_t icmp_kind(uint8_t proto, uint8_t type, bool *is_reply)
+{
+    static const uint8_t pairs[][2] = {{8, 0}, {13, 14}, {15, 16}, {17, 18}, {10, 9}};
+    static const uint8_t pairs6[][2] = {{128, 129}, {139, 140}};
+    const uint8_t(*list)[2] = proto == PROTO_ICMP ? pairs : pairs6;
+    size_t count = proto == PROTO_ICMP ? 5 : 2;
+
+    for (size_t i = 0; i < count; i++) {
+        *is_reply = type == list[i][1];
+        if (*is_reply || type == list[i][0])
+            return (uint8_t)(i + 1);
+    }
+    *is_reply = false;
+    return UINT8_MAX;
+}
+
+void flow_key_icmp(struct flow_key *key, uint8_t end, uint8_t type)
+{
+    uint8_t kind;
+    bool is_reply;
+
+    if (key->proto != PROTO_ICMP && key->proto != PROTO_ICMPV6)
+        return;
+    kind = icmp_kind(key->proto, type, &is_reply);
+    key->icmp_kind[0] = (uint8_t)(2 * kind + (is_reply ? !end : end));
+    key->icmp_kind[1] = kind == UINT8_MAX ? type : 0;
+}
+
 uint64_t flow_hash(const struct flow_table *table, const struct flow_key *key)
 {
     return hash_bytes(table->seed, key, sizeof(*key));

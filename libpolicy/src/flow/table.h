@@ -16,7 +16,7 @@ struct flow_key {
     uint16_t port[2];
     uint16_t vlan[2];
     uint8_t proto, family;
-    uint8_t zero[2];
+    uint8_t icmp_kind[2]; /* flow_key_icmp() */
 };
 
 enum flow_state {
@@ -36,7 +36,9 @@ enum tcp_phase {
 enum tls_fact {
     TLS_UNKNOWN,    /* no client payload yet, or an incomplete ClientHello */
     TLS_HELLO,      /* a ClientHello was read; the flow's name is its SNI */
-    TLS_NOT         /* the flow does not begin with a ClientHello, or nobody saw it */
+    TLS_NOT,        /* the flow does not begin with a ClientHello, or nobody saw it */
+    TLS_INCOMPLETE  /* it began with one that was broken, too long, too late or not kept: a rule
+                       with a TLS condition denies */
 };
 
 /* Why the client's first octets are being read. Greater values matter more. */
@@ -81,6 +83,8 @@ struct flow {
     uint8_t midstream;      /* opened without a SYN */
     uint8_t is_dns;         /* DNS over TCP to a trusted resolver */
     uint8_t has_isn;
+    uint8_t established;    /* the handshake was complete once */
+    uint8_t guarded;        /* its collector keeps what was judged until it is acknowledged */
     uint8_t icmp_type, icmp_code; /* of the opening packet */
     uint8_t counted_pending;
 
@@ -90,9 +94,10 @@ struct flow {
     uint32_t peer_isn;      /* TCP: the responder's, with syn_ack */
     uint32_t stream;        /* collector of the ClientHello, or of DNS queries; POL_NONE */
     uint32_t reply_stream;  /* collector of DNS answers over TCP; POL_NONE */
-    uint32_t dns_next[2];   /* DNS over TCP: sequence number of the next message, by direction */
+    uint32_t dns_next[2];   /* DNS over TCP: sequence number of the next octet, by direction */
     uint32_t wheel_prev, wheel_next, wheel_slot; /* wheel_slot POL_NONE: not on the wheel */
     uint32_t list_prev, list_next; /* of its list, oldest first */
+    uint8_t dns_replied;    /* DNS over TCP: the responder has sent octets */
     uint8_t end_cause;      /* enum pol_end of a denied entry's last life */
     uint8_t name_len;       /* SNI; the text is in the table's names */
 };
@@ -127,6 +132,9 @@ size_t flow_table_memory(const struct flow_table *table);
 /* The key of a tuple; *ret_end is the end that sent it. */
 void flow_key_of(const pol_tuple *tuple, const uint16_t vlan[2], uint8_t vlan_count,
                  struct flow_key *ret_key, uint8_t *ret_end);
+/* Completes the key of an ICMP or ICMPv6 query or reply: a query and its reply are one flow, seen
+ * from who asks. Nothing else belongs to it. */
+void flow_key_icmp(struct flow_key *key, uint8_t end, uint8_t type);
 uint64_t flow_hash(const struct flow_table *table, const struct flow_key *key);
 
 uint32_t flow_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash);

@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/tcp.h"
 
+static bool is_syn_ack(const pol_packet *packet)
+{
+    return (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) == (POL_TCP_SYN | POL_TCP_ACK);
+}
+
+/* A SYN+ACK that acknowledges the flow's own SYN, perhaps with data (RFC 7413). */
+static bool answers_syn(const struct flow *flow, const pol_packet *packet)
+{
+    return is_syn_ack(packet) &&
+           (!flow->has_isn || packet->tcp_ack - (flow->isn + 1) <= UINT16_MAX);
+}
+
+bool tcp_answers_another(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    return reply && flow->phase == TCP_ESTABLISHED && is_syn_ack(packet) && flow->has_isn &&
+           !answers_syn(flow, packet);
+}
+
 static uint8_t phase_after(struct flow *flow, const pol_packet *packet, bool reply)
 {
     uint8_t flags = packet->tcp_flags;
@@ -13,16 +31,17 @@ static uint8_t phase_after(struct flow *flow, const pol_packet *packet, bool rep
         return TCP_CLOSING;
     if (flow->phase != TCP_OPENING)
         return flow->phase;
-    if (reply && (flags & (POL_TCP_SYN | POL_TCP_ACK)) == (POL_TCP_SYN | POL_TCP_ACK)) {
+    /* Only the first one counts: nobody moves the beginning of a stream later. */
+    if (reply && !flow->syn_ack && answers_syn(flow, packet)) {
         flow->syn_ack = 1;
         flow->peer_isn = packet->tcp_seq;
     }
     if (!reply && flow->syn_ack && (flags & POL_TCP_ACK))
-        return TCP_ESTABLISHED;
+        flow->established = 1;
     /* Nobody saw the handshake of a midstream flow: an answer stands for it. */
     if (flow->midstream && flow->both_ways)
-        return TCP_ESTABLISHED;
-    return TCP_OPENING;
+        flow->established = 1;
+    return flow->established ? TCP_ESTABLISHED : TCP_OPENING;
 }
 
 bool tcp_follow(struct flow *flow, const pol_packet *packet, bool reply)
@@ -39,5 +58,5 @@ bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool rep
         return false;
     if (flow->phase == TCP_ESTABLISHED && flow->state != FLOW_DENIED)
         return false;
-    return reply || !flow->has_isn || packet->tcp_seq != flow->isn;
+    return !reply && (!flow->has_isn || packet->tcp_seq != flow->isn);
 }

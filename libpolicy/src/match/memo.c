@@ -38,6 +38,7 @@ int memo_reset(struct memo *memo, const pol_mem *mem, uint32_t patterns)
         memo->overflow = overflow;
         memo->pattern_capacity = patterns;
     }
+    memo->overflow_hash = 0;
     for (size_t i = 0; i < (size_t)memo->sets * MEMO_WAYS; i++)
         memo->entries[i].name_hash = 0;
     return POL_OK;
@@ -56,7 +57,10 @@ bool memo_find(struct memo *memo, uint64_t name_hash, struct memo_patterns *ret_
         *ret_patterns = (struct memo_patterns){entry->ids, entry->count};
         return true;
     }
-    return false;
+    if (memo->overflow_hash != name_hash)
+        return false;
+    *ret_patterns = (struct memo_patterns){memo->overflow, memo->overflow_count};
+    return true;
 }
 
 static struct memo_entry *oldest(struct memo_entry *set)
@@ -84,6 +88,8 @@ void memo_add(struct memo *memo, uint64_t name_hash, pol_str name, const struct 
     for (uint32_t i = 0; i < count; i++)
         memo->exceptions += memo->overflow[i] & PATTERN_EXCEPTION ? 1 : 0;
     *ret_patterns = (struct memo_patterns){memo->overflow, count};
+    memo->overflow_hash = count > MEMO_PATTERNS ? name_hash : 0;
+    memo->overflow_count = count;
     if (count > MEMO_PATTERNS)
         return;
     entry->name_hash = name_hash;

@@ -27,6 +27,8 @@ struct memo {
     uint64_t exceptions; /* regular expressions that hit a limit */
     uint32_t *overflow;  /* ids of a name with more than MEMO_PATTERNS, pattern_capacity of them */
     uint32_t pattern_capacity;
+    uint64_t overflow_hash; /* the newest such name, whose ids are still in `overflow`; 0: none */
+    uint32_t overflow_count;
 };
 
 /* The patterns of a name, ascending ids, PATTERN_EXCEPTION or-ed where the regex hit a limit. Valid

@@ -124,7 +124,7 @@ static void refresh(pol_worker *worker, struct flow *flow, const pol_packet *pac
 
 static bool is_half_open(const struct flow *flow)
 {
-    return flow->key.proto == PROTO_TCP ? flow->phase == TCP_OPENING : !flow->both_ways;
+    return flow->key.proto == PROTO_TCP ? !flow->established : !flow->both_ways;
 }
 
 static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
@@ -157,6 +157,8 @@ static void read_payload(pol_worker *worker, uint32_t index, const pol_packet *p
         return;
     if (flow->is_dns)
         dns_tcp_segment(worker, index, packet, reply);
+    else if (flow->guarded)
+        tls_guarded(worker, index, packet, reply);
     else if (flow->watch != WATCH_NONE)
         tls_segment(worker, index, packet, reply);
 }
@@ -202,8 +204,12 @@ static bool may_be_midstream_reply(const pol_worker *worker, const pol_packet *p
         return false;
     if (packet->tuple.proto == PROTO_UDP)
         return true;
-    return packet->tuple.proto == PROTO_TCP &&
-           (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) != POL_TCP_SYN;
+    if (packet->tuple.proto != PROTO_TCP)
+        return false;
+    /* Never a SYN. A port that cannot hold a denied SYN back sees its SYN+ACK too: the same
+     * conversation. */
+    return !(packet->tcp_flags & POL_TCP_SYN) ||
+           (packet->side == POL_SIDE_UNKNOWN && packet->tcp_flags & POL_TCP_ACK);
 }
 
 static void from_outside(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
@@ -239,6 +245,23 @@ static bool is_redirect(const pol_packet *packet)
            (packet->tuple.proto == PROTO_ICMP ? ICMP_REDIRECT : ICMPV6_REDIRECT);
 }
 
+/* The quote of an ICMP message does not tell its type here: every kind with a reply is tried, asked
+ * or answered by the sender. */
+static uint32_t related_icmp(const pol_worker *worker, struct flow_key key, uint8_t end)
+{
+    static const uint8_t types[] = {8, 0, 13, 14, 15, 16, 17, 18, 10, 9};
+    static const uint8_t types6[] = {128, 129, 139, 140};
+    const uint8_t *list = key.proto == PROTO_ICMP ? types : types6;
+    size_t count = key.proto == PROTO_ICMP ? sizeof(types) : sizeof(types6);
+    uint32_t index = POL_NONE;
+
+    for (size_t i = 0; i < count && index == POL_NONE; i++) {
+        flow_key_icmp(&key, end, list[i]);
+        index = flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+    }
+    return index;
+}
+
 static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet, uint8_t *ret_end)
 {
     struct flow_key key;
@@ -247,7 +270,9 @@ static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet,
     if (memcmp(&packet->tuple.dst, &packet->inner.src, sizeof(packet->inner.src)) != 0)
         return POL_NONE;
     flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, ret_end);
-    return flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+    if (key.proto != PROTO_ICMP && key.proto != PROTO_ICMPV6)
+        return flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+    return related_icmp(worker, key, *ret_end);
 }
 
 static void unrelated_error(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
@@ -255,7 +280,12 @@ static void unrelated_error(pol_worker *worker, struct passage *passage, pol_ver
     const pol_packet *packet = passage->packet;
 
     set_side(worker, passage, verdict);
-    if (passage->side == POL_SIDE_OUTSIDE || is_redirect(packet)) {
+    if (!is_redirect(packet) && dns_query_is_quoted(worker, packet) &&
+        memcmp(&packet->tuple.dst, &packet->inner.src, sizeof(packet->inner.src)) == 0) {
+        verdict->action = verdict->raw_action = POL_ALLOW;
+        verdict->reason = POL_WHY_DNS_QUERY;
+        verdict->flags |= POL_V_RELATED | POL_V_REPLY;
+    } else if (passage->side == POL_SIDE_OUTSIDE || is_redirect(packet)) {
         deny_and_report(worker, passage, POL_WHY_UNRELATED, verdict);
     } else if (dns_is_quoted(worker, packet)) {
         verdict->action = verdict->raw_action = POL_ALLOW;
@@ -304,6 +334,7 @@ static void locate(const pol_worker *worker, const pol_packet *packet, struct pa
     if (packet->kind != POL_PKT_IP)
         return;
     flow_key_of(&packet->tuple, packet->vlan, packet->vlan_count, &passage->key, &passage->end);
+    flow_key_icmp(&passage->key, passage->end, packet->icmp_type);
     passage->hash = flow_hash(&worker->flows, &passage->key);
 }
 
@@ -329,6 +360,15 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
         end_flow(worker, passage->flow, POL_END_REUSED);
         passage->flow = POL_NONE;
     }
+    if (passage->flow != POL_NONE &&
+        tcp_answers_another(&worker->flows.flows[passage->flow], packet,
+                            passage->end != worker->flows.flows[passage->flow].opener)) {
+        end_flow(worker, passage->flow, POL_END_REUSED);
+        passage->flow = POL_NONE;
+        verdict->side = packet->side;
+        deny_and_report(worker, passage, POL_WHY_MIDSTREAM, verdict);
+        return;
+    }
     memset(verdict, 0, sizeof(*verdict));
     verdict->group = verdict->rule = POL_NONE;
     verdict->generation = worker->generation;
@@ -348,26 +388,37 @@ static void drop_fragment(pol_worker *worker, struct passage *passage, pol_verdi
     deny_and_report(worker, passage, POL_WHY_FRAGMENT, verdict);
 }
 
-static void follow_first(pol_worker *worker, const struct fragment *first, const pol_packet *packet)
+static struct flow *flow_of_first(pol_worker *worker, const struct fragment *first)
 {
     struct flow *flow;
 
     if (first->flow == POL_NONE)
-        return;
+        return NULL;
     flow = &worker->flows.flows[first->flow];
-    if (flow->id != first->verdict.flow)
-        return;
-    refresh(worker, flow, packet, first->verdict.flags & POL_V_REPLY);
+    return flow->id == first->verdict.flow ? flow : NULL;
+}
+
+/* Octets of a stream that has to be read must not pass in pieces that cannot be. */
+static bool must_be_read(const struct flow *flow)
+{
+    return flow->key.proto == PROTO_TCP &&
+           (flow->state == FLOW_PENDING || flow->watch >= WATCH_CHECK || flow->guarded ||
+            flow->is_dns);
 }
 
 /* The verdict of the first fragment covers its datagram. */
 static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
-    struct fragment *first = fragments_find(&worker->fragments, packet);
+    struct fragment *first = fragments_find(&worker->fragments, packet, worker->now);
+    struct flow *flow;
 
     if (packet->frag_offset == 0 && !first) {
         judge_datagram(worker, passage, verdict);
+        /* Later pieces of what was denied find nothing, and are dropped for that. */
+        if (verdict->action == POL_DENY || verdict->action == POL_REJECT ||
+            verdict->action == POL_ANSWER)
+            return;
         first = fragments_begin(&worker->fragments, packet, worker->now);
         if (!first)
             return;
@@ -380,13 +431,16 @@ static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verd
         deny_and_report(worker, passage, POL_WHY_WRONG_SIDE, verdict);
         return;
     }
-    if (!first || !fragment_note(first, packet)) {
+    flow = first ? flow_of_first(worker, first) : NULL;
+    if (!first || (flow && (must_be_read(flow) || flow->state == FLOW_DENIED)) ||
+        !fragment_note(first, packet)) {
         drop_fragment(worker, passage, verdict);
         return;
     }
     *verdict = first->verdict;
     verdict->flags = (verdict->flags & ~(uint32_t)POL_V_OPENED) | POL_V_KNOWN;
-    follow_first(worker, first, packet);
+    if (flow)
+        refresh(worker, flow, packet, first->verdict.flags & POL_V_REPLY);
     if (fragment_is_whole(first))
         fragments_end(&worker->fragments, first);
 }

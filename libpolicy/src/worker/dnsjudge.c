@@ -250,6 +250,44 @@ void dns_report_shadow(pol_worker *worker, const struct query *query, const pol_
     report_query_deny(worker, query, &verdict);
 }
 
+/* The first group asked that has hostname rules, or POL_NONE. */
+static uint32_t strict_group(const struct asked *asked)
+{
+    const pol_policy *policy = asked->policy;
+    uint32_t group = asked_group(asked, 0);
+
+    while (group != POL_NONE && !policy->groups[group].has_query_rules) {
+        if (!asked->all && policy->steps[policy->groups[group].end].action != PP_NO_ACTION)
+            return POL_NONE;
+        group = asked_group(asked, group + 1);
+    }
+    return group;
+}
+
+enum dns_judgement dns_judge_unreadable(pol_worker *worker, const pol_addr *client,
+                                        pol_verdict *verdict)
+{
+    const pol_policy *policy = worker->policy;
+    struct asked asked;
+    uint32_t group;
+
+    ask(worker, client, &asked);
+    group = strict_group(&asked);
+    if (group == POL_NONE)
+        return DNS_NOT_JUDGED;
+    verdict->reason = POL_WHY_MALFORMED;
+    verdict->group = group;
+    verdict->group_key = policy->groups[group].key;
+    verdict->generation = worker->generation;
+    verdict->raw_action = POL_DENY;
+    verdict->action = POL_ANSWER;
+    if (policy->groups[group].mode == POL_MODE_AUDIT) {
+        verdict->action = POL_ALLOW;
+        verdict->flags |= POL_V_AUDIT;
+    }
+    return DNS_JUDGED;
+}
+
 bool dns_read_query(pol_worker *worker, const pol_addr *client, pol_bytes message,
                     pol_dns_query *ret_query)
 {

@@ -14,7 +14,8 @@
 
 enum {
     DNS_PORT = 53,
-    NO_RCODE = UINT8_MAX
+    NO_RCODE = UINT8_MAX,
+    QUOTE_SEARCH = 256 /* newest open queries looked at for the one an ICMP error quotes */
 };
 
 bool dns_trusts(const pol_worker *worker, const pol_addr *resolver)
@@ -30,6 +31,21 @@ bool dns_is_quoted(const pol_worker *worker, const pol_packet *error)
     return worker->opts.grants && inner->proto == PROTO_UDP && inner->src_port == DNS_PORT &&
            memcmp(&inner->dst, &error->tuple.src, sizeof(inner->dst)) == 0 &&
            dns_trusts(worker, &inner->src);
+}
+
+bool dns_query_is_quoted(const pol_worker *worker, const pol_packet *error)
+{
+    const pol_tuple *inner = &error->inner;
+    uint32_t index = worker->queries.newest;
+
+    if (inner->dst_port != DNS_PORT)
+        return false;
+    for (int i = 0; i < QUOTE_SEARCH && index != POL_NONE; i++) {
+        if (tuple_equal(&worker->queries.entries[index].tuple, inner))
+            return true;
+        index = worker->queries.entries[index].older;
+    }
+    return false;
 }
 
 static void vlans_of(const pol_packet *packet, uint16_t vlan[2])
@@ -94,8 +110,10 @@ static bool malformed_query(pol_worker *worker, const pol_packet *packet, struct
 
     if (header && worker->message.flags & DNS_QR)
         return false; /* a server asking from port 53 of its own: an ordinary packet */
-    verdict->action = header ? POL_ANSWER : POL_DENY;
-    verdict->reason = POL_WHY_MALFORMED;
+    if (dns_judge_unreadable(worker, &packet->tuple.src, verdict) == DNS_NOT_JUDGED)
+        return false;
+    if (verdict->action == POL_ANSWER && !header)
+        verdict->action = POL_DENY;
     dns_count(worker, verdict);
     report_deny(worker, passage, POL_NONE, verdict);
     return true;
@@ -244,6 +262,13 @@ static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict 
     return true;
 }
 
+/* Between two ports 53 only the message tells which way it goes. */
+static bool answers_port_53(const pol_packet *packet)
+{
+    return packet->tuple.src_port == DNS_PORT && packet->side == POL_SIDE_UNKNOWN &&
+           packet->payload.len > 2 && packet->payload.ptr[2] & DNS_QR >> 8;
+}
+
 bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -254,7 +279,7 @@ bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
     if (packet->side == POL_SIDE_UNKNOWN)
         verdict->flags |= POL_V_SIDE_INFERRED;
     if (tuple->dst_port == DNS_PORT && packet->side != POL_SIDE_OUTSIDE &&
-        dns_trusts(worker, &tuple->dst)) {
+        dns_trusts(worker, &tuple->dst) && !answers_port_53(packet)) {
         verdict->side = POL_SIDE_INSIDE;
         return udp_query(worker, passage, verdict);
     }
@@ -313,6 +338,46 @@ void dns_tcp_forget(pol_worker *worker, struct flow *flow)
     flow->stream = flow->reply_stream = POL_NONE;
 }
 
+/* Octets that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they pass too. */
+static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE, .flow = flow->id};
+    bool pass;
+    pol_tuple tuple;
+
+    flow_tuple(flow, &tuple);
+    verdict.side = flow->side;
+    if (dns_judge_unreadable(worker, &tuple.src, &verdict) == DNS_NOT_JUDGED)
+        pass = judge_plain(worker, index);
+    else
+        pass = verdict.action == POL_ALLOW;
+    if (!reply)
+        dns_count(worker, &verdict);
+    if (!pass) {
+        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        return;
+    }
+    if (verdict.flags & POL_V_AUDIT)
+        report_deny(worker, NULL, index, &verdict);
+    dns_tcp_forget(worker, flow);
+    flow->is_dns = 0;
+    flow->tls = TLS_NOT;
+    flow->tls_deadline = POL_NEVER;
+}
+
+static void tcp_refused(pol_worker *worker, uint32_t index, const struct query *query,
+                        const pol_verdict *verdict)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    refuse_query(worker, query, verdict);
+    flow->group = verdict->group;
+    flow->rule = verdict->rule;
+    flow->group_key = verdict->group_key;
+    close_flow(worker, index, (enum pol_reason)verdict->reason, false); /* the query was reported */
+}
+
 static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -322,24 +387,21 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
     flow_tuple(flow, &query.tuple);
     verdict.side = flow->side;
     if (!dns_read_query(worker, &query.tuple.src, message, &query.dns)) {
-        verdict.reason = POL_WHY_MALFORMED;
-        dns_count(worker, &verdict);
-        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        tcp_unreadable(worker, index, false);
         return;
     }
-    if (dns_judge(worker, &query.tuple.src, &query.dns, &verdict) == DNS_NOT_JUDGED)
+    if (dns_judge(worker, &query.tuple.src, &query.dns, &verdict) == DNS_NOT_JUDGED) {
+        query.dns.kind = POL_GRANT_RECORDED;
         verdict.reason = POL_WHY_DNS_NO_RULE;
+        if (judge_plain(worker, index))
+            verdict.action = verdict.raw_action = POL_ALLOW;
+    }
     dns_count(worker, &verdict);
     dns_report_shadow(worker, &query, &verdict);
-    if (verdict.action == POL_ALLOW) {
+    if (verdict.action == POL_ALLOW)
         open_query(worker, &query, &verdict);
-        return;
-    }
-    refuse_query(worker, &query, &verdict);
-    flow->group = verdict.group;
-    flow->rule = verdict.rule;
-    flow->group_key = verdict.group_key;
-    close_flow(worker, index, (enum pol_reason)verdict.reason, false); /* the query was reported */
+    else
+        tcp_refused(worker, index, &query, &verdict);
 }
 
 static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
@@ -362,71 +424,137 @@ static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
 }
 
 /* Whether the beginning of a message that is not there yet can be one: as soon as its header is
- * there, what is no DNS ends the flow, before more of it is forwarded. */
+ * there, what is no DNS is found out, before more of it is forwarded. */
 static bool may_be_message(const struct stream *stream, bool reply)
 {
-    struct cursor in = cursor_of((pol_bytes){stream->data, stream->have});
+    struct cursor in =
+        cursor_of((pol_bytes){stream->data + stream->done, stream->have - stream->done});
     uint16_t flags;
 
-    if (stream->have < 2 + DNS_HEADER_LEN)
+    if (cursor_left(&in) < 2 + DNS_HEADER_LEN)
         return true;
     cursor_skip(&in, 4); /* length, id */
     flags = cursor_u16(&in);
     return (flags & DNS_QR) == (reply ? DNS_QR : 0) && cursor_u16(&in) == 1;
 }
 
-/* Handles every whole message at the front of a stream; what is left stays. */
+/* Handles every whole message that has not been; all of them stay until they are acknowledged. */
 static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_index, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
     struct stream *stream = &worker->dns_streams.streams[stream_index];
 
-    while (flow->state == FLOW_ALLOWED) {
+    while (flow->state == FLOW_ALLOWED && flow->is_dns) {
+        pol_bytes left = {stream->data + stream->done, stream->have - stream->done};
         pol_bytes message;
         size_t used;
-        int rc = dns_frame_read((pol_bytes){stream->data, stream->have}, &message, &used);
+        int rc = dns_frame_read(left, &message, &used);
 
         if (rc == POL_E_TRUNCATED && may_be_message(stream, reply))
             return;
         if (rc < 0) {
-            deny_flow(worker, index, POL_WHY_MALFORMED, false);
+            tcp_unreadable(worker, index, reply);
             return;
         }
+        stream->done += (uint32_t)used; /* before the flow may be denied and the stream dropped */
         if (reply)
             tcp_answer(worker, index, message);
         else
             tcp_query(worker, index, message);
-        if (flow->state == FLOW_ALLOWED)
-            stream_consume(stream, (uint32_t)used);
     }
+}
+
+/* The other end has these octets now: no other copy can take their place. */
+static void acknowledge(pol_worker *worker, struct flow *flow, const pol_packet *packet, bool reply)
+{
+    uint32_t *slot = reply ? &flow->stream : &flow->reply_stream;
+    struct stream *stream;
+    int32_t acked;
+
+    if (*slot == POL_NONE || !(packet->tcp_flags & POL_TCP_ACK))
+        return;
+    stream = &worker->dns_streams.streams[*slot];
+    acked = (int32_t)(packet->tcp_ack - stream->base);
+    if (acked <= 0)
+        return;
+    stream_consume(stream, (uint32_t)acked < stream->done ? (uint32_t)acked : stream->done);
+    if (stream->have || stream->piece_count)
+        return;
+    flow->dns_next[!reply] = stream->base;
+    stream_drop(&worker->dns_streams, *slot);
+    *slot = POL_NONE;
+}
+
+/* A keep-alive repeats the octet before the stream. Anything else there belongs to a stream that
+ * nobody reads. */
+static bool is_before_stream(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    uint32_t first = (reply ? flow->peer_isn : flow->isn) + 1;
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+
+    return (int32_t)(seq - first) < 0 && !(packet->payload.len == 1 && seq + 1 == first);
+}
+
+static struct stream *tcp_stream(pol_worker *worker, struct flow *flow, bool reply)
+{
+    uint32_t *slot = reply ? &flow->reply_stream : &flow->stream;
+
+    if (reply && !flow->dns_replied)
+        flow->dns_next[1] = flow->peer_isn + 1;
+    flow->dns_replied |= reply;
+    if (*slot == POL_NONE)
+        *slot = stream_take(&worker->dns_streams, flow->dns_next[reply]);
+    return *slot == POL_NONE ? NULL : &worker->dns_streams.streams[*slot];
+}
+
+/* A message under way, or one that is not acknowledged, has only so much time. */
+static void set_deadline(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool busy = flow->stream != POL_NONE || flow->reply_stream != POL_NONE;
+
+    if (!busy) {
+        flow->tls_deadline = POL_NEVER;
+    } else if (flow->tls_deadline == POL_NEVER) {
+        flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+        flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+    }
+}
+
+void dns_tcp_late(pol_worker *worker, uint32_t index)
+{
+    deny_flow(worker, index, POL_WHY_MALFORMED, false);
+}
+
+static void tcp_octets(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+    struct stream *stream;
+
+    if (packet->tcp_flags & POL_TCP_URG || is_before_stream(flow, packet, reply)) {
+        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        return;
+    }
+    stream = tcp_stream(worker, flow, reply);
+    if (!stream) {
+        deny_flow(worker, index, POL_WHY_PENDING_FULL, false);
+        return;
+    }
+    if (stream_add(stream, seq, packet->payload) != STREAM_OK) {
+        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        return;
+    }
+    take_messages(worker, index, (uint32_t)(stream - worker->dns_streams.streams), reply);
 }
 
 void dns_tcp_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
-    uint32_t *slot = reply ? &flow->reply_stream : &flow->stream;
-    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
-    struct stream *stream;
 
-    if (packet->tcp_flags & POL_TCP_SYN)
-        flow->dns_next[reply] = seq;
-    if (packet->payload.len == 0)
-        return;
-    if (*slot == POL_NONE)
-        *slot = stream_take(&worker->dns_streams, flow->dns_next[reply]);
-    if (*slot == POL_NONE) {
-        deny_flow(worker, index, POL_WHY_PENDING_FULL, false);
-        return;
-    }
-    stream = &worker->dns_streams.streams[*slot];
-    if (stream_add(stream, seq, packet->payload) != STREAM_OK) {
-        deny_flow(worker, index, POL_WHY_MALFORMED, false);
-        return;
-    }
-    take_messages(worker, index, *slot, reply);
-    if (flow->state != FLOW_ALLOWED || stream->have || stream->piece_count)
-        return;
-    flow->dns_next[reply] = stream->base;
-    stream_drop(&worker->dns_streams, *slot);
-    *slot = POL_NONE;
+    acknowledge(worker, flow, packet, reply);
+    if (packet->payload.len)
+        tcp_octets(worker, index, packet, reply);
+    if (flow->state == FLOW_ALLOWED && flow->is_dns)
+        set_deadline(worker, index);
 }

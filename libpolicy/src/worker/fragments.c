@@ -63,20 +63,6 @@ static uint32_t *chain_of(struct fragments *fragments, const struct fragment_key
     return &fragments->heads[hash_bytes(fragments->seed, key, sizeof(*key)) & fragments->mask];
 }
 
-struct fragment *fragments_find(struct fragments *fragments, const pol_packet *packet)
-{
-    struct fragment_key key;
-    uint32_t index;
-
-    if (fragments->count == 0)
-        return NULL;
-    key_of(packet, &key);
-    index = *chain_of(fragments, &key);
-    while (index != POL_NONE && memcmp(&fragments->entries[index].key, &key, sizeof(key)) != 0)
-        index = fragments->entries[index].next;
-    return index == POL_NONE ? NULL : &fragments->entries[index];
-}
-
 void fragments_end(struct fragments *fragments, struct fragment *fragment)
 {
     uint32_t index = (uint32_t)(fragment - fragments->entries);
@@ -96,6 +82,34 @@ void fragments_end(struct fragments *fragments, struct fragment *fragment)
     fragment->next = fragments->free;
     fragments->free = index;
     fragments->count--;
+}
+
+struct fragment *fragments_find(struct fragments *fragments, const pol_packet *packet, pol_mono now)
+{
+    struct fragment_key key;
+    struct fragment *found;
+    uint32_t index;
+
+    if (fragments->count == 0)
+        return NULL;
+    key_of(packet, &key);
+    index = *chain_of(fragments, &key);
+    while (index != POL_NONE && memcmp(&fragments->entries[index].key, &key, sizeof(key)) != 0)
+        index = fragments->entries[index].next;
+    if (index == POL_NONE)
+        return NULL;
+    found = &fragments->entries[index];
+    if (now < found->seen + REASSEMBLY_TIME)
+        return found;
+    fragments_end(fragments, found);
+    return NULL;
+}
+
+pol_mono fragments_deadline(const struct fragments *fragments)
+{
+    return fragments->oldest == POL_NONE
+               ? POL_NEVER
+               : fragments->entries[fragments->oldest].seen + REASSEMBLY_TIME;
 }
 
 struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *packet,

@@ -51,8 +51,11 @@ int fragments_init(struct fragments *fragments, const pol_mem *mem, uint32_t cap
                    const uint64_t seed[2]);
 void fragments_fini(struct fragments *fragments, const pol_mem *mem);
 
-/* The datagram a fragment belongs to, or NULL. */
-struct fragment *fragments_find(struct fragments *fragments, const pol_packet *packet);
+/* The datagram a fragment belongs to, or NULL. One whose time is over is forgotten first. */
+struct fragment *fragments_find(struct fragments *fragments, const pol_packet *packet,
+                                pol_mono now);
+/* When the oldest datagram will be too old; POL_NEVER without one. */
+pol_mono fragments_deadline(const struct fragments *fragments);
 
 /* Begins a datagram; takes the place of the oldest one when full. NULL only without capacity. */
 struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *packet,

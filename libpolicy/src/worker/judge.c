@@ -321,9 +321,7 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->watch = watch_for(worker, flow, out->watched);
     if (flow->list == LIST_DENIED)
         flow_put_on(&worker->flows, index, LIST_NONE);
-    if (flow->watch == WATCH_NONE)
-        tls_forget(worker, flow);
-    if (flow->state != FLOW_PENDING && flow->watch != WATCH_CHECK)
+    if (flow->state != FLOW_PENDING && flow->watch < WATCH_CHECK && !flow->guarded)
         flow->tls_deadline = POL_NEVER;
     take_grant(worker, flow, out);
     set_slot(worker, flow, (uint8_t)slot_of(&worker->slots, verdict->group_key));
@@ -353,8 +351,37 @@ static void explain_dns(const pol_worker *worker, const pol_tuple *tuple, struct
         out->reason = POL_WHY_DNS_UNTRUSTED_RESOLVER;
 }
 
+static void begin_tcp(struct flow *flow, const pol_packet *packet)
+{
+    flow->midstream = is_midstream(packet);
+    if (packet->tuple.proto != PROTO_TCP || flow->midstream)
+        return;
+    flow->isn = packet->tcp_seq;
+    flow->has_isn = 1;
+    flow->dns_next[0] = flow->isn + 1;
+}
+
+/* The opening packet's own data. What the verdict was based on must not be replaced by another copy,
+ * so it is watched as if the verdict still depended on it. */
+static void read_first_data(pol_worker *worker, uint32_t index, const struct passage *passage)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    const pol_packet *packet = passage->packet;
+    bool swapped = passage->swapped;
+
+    if (flow->is_dns) {
+        dns_tcp_segment(worker, index, packet, swapped);
+        return;
+    }
+    if (packet->payload.len == 0)
+        return;
+    if (passage->depends && flow->watch != WATCH_NONE && flow->watch < WATCH_CHECK)
+        flow->watch = WATCH_CHECK;
+    tls_segment(worker, index, packet, swapped);
+}
+
 static void open_flow(pol_worker *worker, struct passage *passage, const struct walk_outcome *out,
-                      pol_verdict *verdict)
+                      bool is_dns, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
     uint32_t index = make_flow(worker, passage);
@@ -373,11 +400,8 @@ static void open_flow(pol_worker *worker, struct passage *passage, const struct 
         return;
     passage->flow = index;
     flow = &worker->flows.flows[index];
-    flow->midstream = is_midstream(packet);
-    if (packet->tuple.proto == PROTO_TCP && !flow->midstream) {
-        flow->isn = packet->tcp_seq;
-        flow->has_isn = 1;
-    }
+    flow->is_dns = is_dns;
+    begin_tcp(flow, packet);
     settle_flow(worker, index, out, verdict);
     counter_add(&worker->counters,
                 counter_flow_opens(counter_proto(packet->tuple.proto), flow->slot), 1);
@@ -385,8 +409,7 @@ static void open_flow(pol_worker *worker, struct passage *passage, const struct 
     flow->bytes[swapped] = packet->ip_len;
     report_flow(worker, index, POL_EV_FLOW_OPEN, POL_END_NONE);
     report_findings(worker, passage, index, out, verdict);
-    if (packet->payload.len)
-        tls_segment(worker, index, packet, swapped);
+    read_first_data(worker, index, passage);
     flow_verdict(worker, flow, swapped, verdict);
     verdict->flags |= POL_V_OPENED;
 }
@@ -402,30 +425,22 @@ static void open_dns_flow(pol_worker *worker, struct passage *passage, pol_verdi
         .shadow = POL_NONE,
         .grant = POL_NONE,
     };
-    struct flow *flow;
 
     verdict_of(worker, &out, passage->side, verdict);
-    open_flow(worker, passage, &out, verdict);
-    if (passage->flow == POL_NONE)
-        return;
-    flow = &worker->flows.flows[passage->flow];
-    flow->is_dns = 1;
-    flow->watch = WATCH_NONE;
-    dns_tcp_segment(worker, passage->flow, passage->packet, false);
-    flow_verdict(worker, flow, false, verdict);
-    verdict->flags |= POL_V_OPENED;
+    open_flow(worker, passage, &out, true, verdict);
 }
 
 /* What the opening packet itself tells about TLS: it is judged with its data, so that a denial
  * leaves no entry. */
-static enum tls_hello_verdict read_opening(const struct passage *passage, struct walk_facts *facts,
-                                           struct tls_hello *hello)
+static void read_opening(pol_worker *worker, const struct passage *passage,
+                         struct walk_facts *facts)
 {
     pol_bytes payload = passage->packet->payload;
+    struct tls_hello *hello = &worker->hello;
     enum tls_hello_verdict verdict;
 
     if (facts->tls != TLS_UNKNOWN || payload.len == 0)
-        return TLS_HELLO_MORE;
+        return;
     /* A server that speaks first does not speak TLS. */
     verdict = passage->swapped ? TLS_HELLO_NOT_TLS : tls_hello_read(payload, hello);
     if (verdict == TLS_HELLO_COMPLETE) {
@@ -434,8 +449,24 @@ static enum tls_hello_verdict read_opening(const struct passage *passage, struct
     } else if (verdict == TLS_HELLO_NOT_TLS) {
         facts->tls = TLS_NOT;
         facts->spoken = true;
+    } else if (verdict == TLS_HELLO_MALFORMED) {
+        facts->tls = TLS_INCOMPLETE;
     }
-    return verdict;
+}
+
+/* Whether the verdict would wait for the data if the opening packet did not bring it. */
+static bool depends_on_data(pol_worker *worker, const struct passage *passage,
+                            const struct walk_facts *facts)
+{
+    struct walk_facts blind = *facts;
+    struct walk_outcome out;
+
+    if (passage->packet->payload.len == 0 || passage->swapped ||
+        (facts->tls != TLS_HELLO && !facts->spoken))
+        return false;
+    blind.tls = TLS_UNKNOWN;
+    walk(worker, &blind, 0, &out);
+    return out.action == POL_PENDING;
 }
 
 static void deny_outcome(struct walk_outcome *out, enum pol_reason reason)
@@ -460,20 +491,6 @@ static bool sni_denies(pol_worker *worker, const struct walk_facts *facts,
            !walk_sni_granted(&worker->walker, facts, step->group);
 }
 
-/* What can already be said about the flow although nothing of it has been forwarded. */
-static void settle_opening(pol_worker *worker, const struct walk_facts *facts,
-                           enum tls_hello_verdict first, struct walk_outcome *out,
-                           pol_verdict *verdict)
-{
-    if (out->action == POL_PENDING && first == TLS_HELLO_MALFORMED &&
-        worker->policy->steps[out->resume].mode != POL_MODE_AUDIT) {
-        deny_outcome(out, POL_WHY_TLS_INCOMPLETE);
-    } else if (sni_denies(worker, facts, out)) {
-        deny_outcome(out, POL_WHY_SNI_MISMATCH);
-        verdict->flags |= POL_V_SNI_MISMATCH;
-    }
-}
-
 void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -483,9 +500,7 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     bool opens = !reset && !(packet->marks & POL_MARK_ICMP_ERROR);
     bool midstream = is_midstream(packet) || swapped;
     struct walk_facts facts = {.src = tuple.src};
-    enum tls_hello_verdict first;
     struct walk_outcome out;
-    struct tls_hello hello;
 
     if (!swapped && !midstream && dns_tcp_opens(worker, passage)) {
         open_dns_flow(worker, passage, verdict);
@@ -495,10 +510,14 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     /* A reset begins nothing, so nothing will ever be known about its TLS. */
     facts.tls = tuple.proto == PROTO_TCP && !reset ? TLS_UNKNOWN : TLS_NOT;
     facts.forwarded = midstream && tuple.proto == PROTO_TCP;
-    first = read_opening(passage, &facts, &hello);
+    read_opening(worker, passage, &facts);
+    passage->depends = depends_on_data(worker, passage, &facts);
     walk(worker, &facts, 0, &out);
     explain_dns(worker, &tuple, &out);
-    settle_opening(worker, &facts, first, &out, verdict);
+    if (sni_denies(worker, &facts, &out)) {
+        deny_outcome(&out, POL_WHY_SNI_MISMATCH);
+        verdict->flags |= POL_V_SNI_MISMATCH;
+    }
     passage->sni = facts.sni;
     verdict_of(worker, &out, passage->side, verdict);
     if (swapped)
@@ -508,7 +527,7 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     if (out.action == POL_DENY || !opens)
         report_findings(worker, passage, POL_NONE, &out, verdict);
     else
-        open_flow(worker, passage, &out, verdict);
+        open_flow(worker, passage, &out, false, verdict);
 }
 
 static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
@@ -516,6 +535,7 @@ static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
     struct flow *flow = &worker->flows.flows[index];
 
     flow->end_cause = (uint8_t)cause;
+    flow->tls_deadline = POL_NEVER;
     flow->alive = worker->now;
     flow_put_on(&worker->flows, index, LIST_DENIED);
     release_grant(worker, flow); /* a denied entry is no flow that a name could carry */
@@ -525,18 +545,20 @@ static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 
+static void check_sni(pol_worker *worker, uint32_t index);
+
 void judge_again(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
     pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
     struct walk_facts facts = {0};
     struct walk_outcome out;
-    bool was_denied = flow->state == FLOW_DENIED;
 
     counter_add(&worker->counters, COUNT_REJUDGED, 1);
     flow->generation = worker->generation;
-    if (flow->is_dns && !was_denied)
-        return; /* its messages are judged one by one */
+    /* Its messages are judged one by one; a denied one cannot be read any further. */
+    if (flow->is_dns)
+        return;
     facts_of_flow(worker, index, &facts);
     walk(worker, &facts, 0, &out);
     verdict_of(worker, &out, flow->side, &verdict);
@@ -548,6 +570,7 @@ void judge_again(pol_worker *worker, uint32_t index)
         to_denied(worker, index, POL_END_POLICY);
     report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
     report_findings(worker, NULL, index, &out, &verdict);
+    check_sni(worker, index);
 }
 
 void close_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
@@ -566,6 +589,7 @@ void close_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool
         tls_forget(worker, flow);
     } else {
         flow->state = FLOW_DENIED;
+        flow->verdict_flags &= ~(uint32_t)POL_V_AUDIT;
         to_denied(worker, index, POL_END_NONE);
     }
     count_pending(worker, flow);
@@ -579,18 +603,6 @@ void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool 
     close_flow(worker, index, reason, audit);
     flow_verdict(worker, &worker->flows.flows[index], false, &verdict);
     report_deny(worker, NULL, index, &verdict);
-}
-
-/* The step a pending flow waits at is in audit mode, or the one that allowed a flow sni_check holds. */
-static bool waits_in_audit(const pol_worker *worker, const struct flow *flow)
-{
-    uint32_t step = flow->resume;
-
-    if (flow->generation != worker->generation || !worker->policy)
-        return false;
-    if (flow->state == FLOW_ALLOWED)
-        step = flow->rule == POL_NONE ? POL_NONE : worker->policy->rule_steps[flow->rule];
-    return step != POL_NONE && worker->policy->steps[step].mode == POL_MODE_AUDIT;
 }
 
 bool flow_ran_out(pol_worker *worker, uint32_t index)
@@ -611,23 +623,70 @@ bool flow_ran_out(pol_worker *worker, uint32_t index)
     return true;
 }
 
+/* The walk goes on where it stopped, with what is known now. */
+static void resume(pol_worker *worker, uint32_t index, enum pol_reason incomplete)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool same = flow->generation == worker->generation && flow->resume != POL_NONE;
+    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
+    struct walk_facts facts = {0};
+    struct walk_outcome out;
+
+    if (!worker->policy)
+        return;
+    facts_of_flow(worker, index, &facts);
+    walk(worker, &facts, same ? flow->resume : 0, &out);
+    if (out.action == POL_DENY && out.reason == POL_WHY_TLS_INCOMPLETE)
+        out.reason = (uint16_t)incomplete;
+    verdict_of(worker, &out, flow->side, &verdict);
+    settle_flow(worker, index, &out, &verdict);
+    flow_verdict(worker, flow, false, &verdict);
+    if (flow->state == FLOW_DENIED)
+        to_denied(worker, index, POL_END_NONE);
+    report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
+    report_findings(worker, NULL, index, &out, &verdict);
+}
+
+/* Whether the rule or group default that decided the flow is in audit mode. */
+static bool decided_in_audit(const pol_worker *worker, const struct flow *flow)
+{
+    const pol_policy *policy = worker->policy;
+
+    if (!policy || flow->generation != worker->generation || flow->group == POL_NONE)
+        return false;
+    if (flow->rule == POL_NONE)
+        return policy->steps[policy->groups[flow->group].end].mode == POL_MODE_AUDIT;
+    return policy->steps[policy->rule_steps[flow->rule]].mode == POL_MODE_AUDIT;
+}
+
+static void count_incomplete(pol_worker *worker, enum pol_reason reason)
+{
+    counter_add(&worker->counters, COUNT_TLS_DENY, 1);
+    if (reason == POL_WHY_PENDING_FULL)
+        counter_add(&worker->counters, COUNT_PENDING_CAP_REJECTIONS, 1);
+}
+
 void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason)
 {
     struct flow *flow = &worker->flows.flows[index];
     uint8_t watch = flow->state == FLOW_PENDING ? WATCH_PENDING : flow->watch;
 
     flow->tls_deadline = POL_NEVER;
-    tls_forget(worker, flow);
-    if (watch == WATCH_PENDING || watch == WATCH_CHECK) {
-        counter_add(&worker->counters, COUNT_TLS_DENY, 1);
-        if (reason == POL_WHY_PENDING_FULL)
-            counter_add(&worker->counters, COUNT_PENDING_CAP_REJECTIONS, 1);
-        flow->tls = flow->tls == TLS_HELLO ? TLS_HELLO : TLS_NOT;
-        deny_flow(worker, index, reason, waits_in_audit(worker, flow));
+    if (flow->is_dns) {
+        dns_tcp_late(worker, index);
         return;
     }
-    flow->tls = TLS_NOT;
+    if (flow->guarded && watch != WATCH_PENDING)
+        watch = WATCH_CHECK;
+    flow->tls = TLS_INCOMPLETE;
     flow->watch = WATCH_NONE;
+    tls_forget(worker, flow);
+    if (watch >= WATCH_CHECK)
+        count_incomplete(worker, reason);
+    if (watch == WATCH_PENDING)
+        resume(worker, index, reason);
+    else if (watch == WATCH_CHECK)
+        deny_flow(worker, index, reason, decided_in_audit(worker, flow));
 }
 
 /* sni_check on a flow that a rule with a hostname has allowed. */
@@ -646,10 +705,7 @@ static void check_sni(pol_worker *worker, uint32_t index)
         return;
     flow->verdict_flags |= POL_V_SNI_MISMATCH;
     if (worker->opts.sni_check == POL_SNI_ENFORCE) {
-        uint32_t step = worker->policy->rule_steps[flow->rule];
-
-        deny_flow(worker, index, POL_WHY_SNI_MISMATCH,
-                  worker->policy->steps[step].mode == POL_MODE_AUDIT);
+        deny_flow(worker, index, POL_WHY_SNI_MISMATCH, decided_in_audit(worker, flow));
         return;
     }
     flow_verdict(worker, flow, false, &verdict);
@@ -673,30 +729,31 @@ static void count_tls(pol_worker *worker, const struct flow *flow)
 void judge_facts(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
-    bool was_pending = flow->state == FLOW_PENDING;
-    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
-    struct walk_facts facts = {0};
-    struct walk_outcome out;
+    bool was_pending = flow->state == FLOW_PENDING, guard = flow->watch >= WATCH_CHECK;
 
     flow->watch = WATCH_NONE;
-    tls_forget(worker, flow);
-    if (flow->state != FLOW_PENDING)
+    if (!guard)
+        tls_forget(worker, flow);
+    if (!was_pending)
         flow->tls_deadline = POL_NEVER;
-    if (flow->resume != POL_NONE && worker->policy &&
-        (was_pending || flow->verdict_flags & POL_V_WATCHED)) {
-        facts_of_flow(worker, index, &facts);
-        walk(worker, &facts, flow->resume, &out);
-        verdict_of(worker, &out, flow->side, &verdict);
-        settle_flow(worker, index, &out, &verdict);
-        flow_verdict(worker, flow, false, &verdict);
-        if (flow->state == FLOW_DENIED)
-            to_denied(worker, index, POL_END_NONE);
+    if (flow->resume != POL_NONE && (was_pending || flow->verdict_flags & POL_V_WATCHED)) {
+        resume(worker, index, POL_WHY_TLS_INCOMPLETE);
         if (was_pending)
             count_tls(worker, flow);
-        report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
-        report_findings(worker, NULL, index, &out, &verdict);
     } else if (flow->tls == TLS_HELLO) {
         report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
     }
     check_sni(worker, index);
+    if (guard)
+        tls_guard(worker, index);
+}
+
+bool judge_plain(pol_worker *worker, uint32_t index)
+{
+    struct walk_facts facts = {0};
+    struct walk_outcome out;
+
+    facts_of_flow(worker, index, &facts);
+    walk(worker, &facts, 0, &out);
+    return out.action == POL_ALLOW;
 }

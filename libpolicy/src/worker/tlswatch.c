@@ -16,14 +16,47 @@ void tls_forget(pol_worker *worker, struct flow *flow)
         return; /* its streams are of the other pool */
     stream_drop(&worker->hellos, flow->stream);
     flow->stream = POL_NONE;
+    flow->guarded = 0;
+}
+
+void tls_guard(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->state != FLOW_ALLOWED || flow->stream == POL_NONE) {
+        if (flow->state != FLOW_PENDING)
+            tls_forget(worker, flow);
+        return;
+    }
+    flow->guarded = 1;
+    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+void tls_guarded(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    const struct stream *stream = &worker->hellos.streams[flow->stream];
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+
+    if (!reply) {
+        if (packet->payload.len && stream_differs(stream, seq, packet->payload))
+            judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        return;
+    }
+    if (packet->tcp_flags & POL_TCP_ACK &&
+        (int32_t)(packet->tcp_ack - (stream->base + stream->have)) >= 0) {
+        tls_forget(worker, flow);
+        if (flow->state != FLOW_PENDING)
+            flow->tls_deadline = POL_NEVER;
+    }
 }
 
 static void begin_deadline(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
 
-    if (flow->tls_deadline != POL_NEVER ||
-        (flow->watch != WATCH_PENDING && flow->watch != WATCH_CHECK))
+    if (flow->tls_deadline != POL_NEVER)
         return;
     flow->tls_deadline = worker->now + worker->opts.tls_timeout;
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
@@ -60,16 +93,22 @@ static void learn(pol_worker *worker, uint32_t index, enum tls_hello_verdict ver
     }
 }
 
+/* Flows whose verdict does not depend on it leave half of the collectors to those whose does. */
+static bool may_collect(const pol_worker *worker, const struct flow *flow)
+{
+    return flow->watch >= WATCH_CHECK || worker->hellos.used < worker->hellos.count / 2;
+}
+
 /* Puts the segment in order and reads what is contiguous by now. */
 static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t seq,
                     pol_bytes payload)
 {
     struct flow *flow = &worker->flows.flows[index];
     struct stream *stream;
-    struct tls_hello hello;
+    struct tls_hello *hello = &worker->hello;
     enum tls_hello_verdict verdict;
 
-    if (flow->stream == POL_NONE)
+    if (flow->stream == POL_NONE && may_collect(worker, flow))
         flow->stream = stream_take(&worker->hellos, base);
     if (flow->stream == POL_NONE) {
         judge_incomplete(worker, index, POL_WHY_PENDING_FULL);
@@ -82,10 +121,16 @@ static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t 
     }
     if (stream->have == 0)
         return;
-    verdict = tls_hello_read((pol_bytes){stream->data, stream->have}, &hello);
+    verdict = tls_hello_read((pol_bytes){stream->data, stream->have}, hello);
     if (verdict == TLS_HELLO_MORE && stream->have == stream->capacity)
         verdict = TLS_HELLO_MALFORMED;
-    learn(worker, index, verdict, &hello);
+    learn(worker, index, verdict, hello);
+}
+
+/* An octet before the window, to see whether the other end still answers (RFC 9293 3.8.4). */
+static bool is_keep_alive(uint32_t seq, size_t len, uint32_t base)
+{
+    return len <= 1 && seq + 1 == base;
 }
 
 static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *packet)
@@ -94,24 +139,38 @@ static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *
     uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
     uint32_t base = flow->has_isn ? flow->isn + 1 : seq;
     enum tls_hello_verdict verdict = TLS_HELLO_MORE;
-    struct tls_hello hello;
+    struct tls_hello *hello = &worker->hello;
 
-    if ((int32_t)(seq + (uint32_t)packet->payload.len - base) <= 0)
-        return; /* a keep-alive: an octet before the window (RFC 9293 3.8.4) */
+    if (flow->stream != POL_NONE)
+        base = worker->hellos.streams[flow->stream].base;
+    if (is_keep_alive(seq, packet->payload.len, base))
+        return;
+    /* Nothing may pass unread: no octet before the first, no urgent data beside the stream. */
+    if ((int32_t)(seq - base) < 0 || packet->tcp_flags & POL_TCP_URG) {
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        return;
+    }
     begin_deadline(worker, index);
-    if (flow->stream == POL_NONE && seq == base)
-        verdict = tls_hello_read(packet->payload, &hello);
+    if (flow->stream == POL_NONE && seq == base && flow->watch < WATCH_CHECK)
+        verdict = tls_hello_read(packet->payload, hello);
     if (verdict == TLS_HELLO_MORE)
         collect(worker, index, base, seq, packet->payload);
     else
-        learn(worker, index, verdict, &hello);
+        learn(worker, index, verdict, hello);
+}
+
+static bool is_reply_keep_alive(const struct flow *flow, const pol_packet *packet)
+{
+    return flow->syn_ack && (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len -
+                                      (flow->peer_isn + 1)) <= 0;
 }
 
 void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
 
-    if (flow->watch == WATCH_NONE || packet->payload.len == 0 || flow->tls != TLS_UNKNOWN)
+    if (flow->watch == WATCH_NONE || packet->payload.len == 0 || flow->tls != TLS_UNKNOWN ||
+        (reply && is_reply_keep_alive(flow, packet)))
         return;
     if (!reply) {
         client_octets(worker, index, packet);
@@ -120,4 +179,6 @@ void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, b
     /* A server that speaks first does not speak TLS. */
     flow->tls = TLS_NOT;
     judge_facts(worker, index);
+    if (flow->guarded)
+        tls_guarded(worker, index, packet, true);
 }

@@ -15,7 +15,8 @@ enum {
 enum condition {
     FAILS,
     HOLDS,
-    UNKNOWN
+    UNKNOWN, /* the facts are not there yet */
+    BROKEN   /* they will never be: denied where the outcome depends on them */
 };
 
 /* Outcomes an undecided flow can still have, or-ed. */
@@ -227,8 +228,8 @@ static enum condition deny_name_holds(struct walker *walker, const struct pp_ste
 {
     struct memo_patterns found;
 
-    if (facts->tls == TLS_UNKNOWN)
-        return UNKNOWN;
+    if (facts->tls == TLS_UNKNOWN || facts->tls == TLS_INCOMPLETE)
+        return facts->tls == TLS_UNKNOWN ? UNKNOWN : BROKEN;
     if (facts->tls == TLS_NOT || facts->sni.len == 0)
         return FAILS;
     walk_patterns(walker,
@@ -254,8 +255,8 @@ static enum condition tls_holds(struct walker *walker, const struct pp_step *ste
         return FAILS;
     if (tls->intercept)
         return HOLDS;
-    if (facts->tls == TLS_UNKNOWN)
-        return UNKNOWN;
+    if (facts->tls == TLS_UNKNOWN || facts->tls == TLS_INCOMPLETE)
+        return facts->tls == TLS_UNKNOWN ? UNKNOWN : BROKEN;
     if (facts->tls == TLS_NOT)
         return FAILS;
     if (tls->sni)
@@ -279,7 +280,7 @@ static enum condition step_holds(struct walker *walker, const struct pp_step *st
         tls = tls_holds(walker, step, facts, limit);
     if (name == FAILS || tls == FAILS)
         return FAILS;
-    return name == UNKNOWN || tls == UNKNOWN ? UNKNOWN : HOLDS;
+    return name > tls ? name : tls; /* HOLDS, or what keeps it from being known */
 }
 
 /* --- outcomes ------------------------------------------------------------------------------- */
@@ -349,6 +350,14 @@ static void decide_by(struct walk_outcome *out, const struct walk_facts *facts,
     }
 }
 
+static void deny_broken(struct walk_outcome *out)
+{
+    out->action = out->raw_action = POL_DENY;
+    out->reason = POL_WHY_TLS_INCOMPLETE;
+    out->step = POL_NONE;
+    out->resume = POL_NONE;
+}
+
 struct unknowns {
     uint32_t first;
     uint32_t count;
@@ -399,7 +408,8 @@ static void settle(struct walk_outcome *out, const struct unknowns *unknown)
 static void explain(struct walk_outcome *out, const struct walk_facts *facts, bool limit,
                     bool tls_failed)
 {
-    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE)
+    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE ||
+        out->reason == POL_WHY_TLS_INCOMPLETE)
         return;
     if (limit)
         out->reason = POL_WHY_LIMIT;
@@ -461,10 +471,13 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
         if (holds == HOLDS && softened(step) && policy->audit_continues && step->kind == PP_RULE) {
             if (out.shadow == POL_NONE)
                 out.shadow = index;
+        } else if (holds == BROKEN && step->mode == POL_MODE_AUDIT) {
+            if (out.shadow == POL_NONE)
+                out.shadow = index; /* audit never drops: reported, and the walk goes on */
         } else if (holds == HOLDS || unknown.count > LOOK_AHEAD_MAX) {
             decide_by(&out, facts, step, index, &named);
             break;
-        } else if (holds == UNKNOWN) {
+        } else if (holds == UNKNOWN || holds == BROKEN) {
             note_unknown(&unknown, step, index, policy->audit_continues);
         } else {
             tls_failed |= step->tls && facts->key.proto == PROTO_TCP;
@@ -472,6 +485,8 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
         i = index + 1;
     }
     settle(&out, &unknown);
+    if (out.action == POL_PENDING && facts->tls == TLS_INCOMPLETE)
+        deny_broken(&out);
     explain(&out, facts, limit || walker->limited, tls_failed);
     if (policy->has_audit_deny && policy->by_packet_audit && out.action != POL_PENDING &&
         out.shadow == POL_NONE && out.raw_action != POL_DENY)

@@ -209,6 +209,8 @@ pol_mono pol_worker_deadline(const pol_worker *worker)
 
     if (worker->queries.oldest != POL_NONE)
         query = worker->queries.entries[worker->queries.oldest].asked + worker->opts.query_timeout;
+    if (fragments_deadline(&worker->fragments) < query)
+        query = fragments_deadline(&worker->fragments);
     return flows < query ? flows : query;
 }
 
@@ -218,6 +220,8 @@ size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
 
     if (now > worker->now)
         worker->now = now;
+    if (worker->started == POL_NEVER)
+        worker->started = worker->now;
     worker->walker.now = worker->now;
     done += dns_expire(worker, budget, false);
     done += fragments_expire(&worker->fragments, worker->now, budget - done);

@@ -26,6 +26,7 @@
 #include "observe/counters.h"
 #include "program/program.h"
 #include "wire/dns.h"
+#include "wire/tls_hello.h"
 #include "worker/events.h"
 #include "worker/fragments.h"
 #include "worker/queries.h"
@@ -58,6 +59,7 @@ struct pol_worker {
     struct counters counters;
     struct group_slots slots;
 
+    struct tls_hello hello;     /* scratch of one ClientHello */
     struct dns_message message; /* scratch of one DNS message */
     struct dns_address addresses[ANSWER_ADDRESSES];
     pol_addr lesson_addrs[ANSWER_ADDRESSES];
@@ -72,6 +74,7 @@ struct passage {
     uint8_t end;      /* which end of the key sent it */
     uint8_t side;     /* enum pol_side, after inference */
     bool inferred;
+    bool depends;     /* opening a flow: the verdict was based on the packet's own data */
     bool denied;      /* its entry was a denied one before this packet */
     bool swapped;     /* judged as the reply of the flow it would belong to */
     uint32_t flow;    /* its entry, or POL_NONE */
@@ -96,6 +99,8 @@ void count_packet(pol_worker *worker, const struct passage *passage, const pol_v
 /* Judges a packet without a flow as opening one; if swapped, as the reply of the flow it would
  * belong to. Opens the flow when it may pass. */
 void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
+/* Whether packet rules let a flow pass as it stands. */
+bool judge_plain(pol_worker *worker, uint32_t flow);
 /* Judges a flow again on the facts kept with it, from step 0. */
 void judge_again(pol_worker *worker, uint32_t flow);
 /* TLS facts have arrived (or a deadline has passed): decides what waits for them. */
@@ -126,6 +131,10 @@ uint32_t make_flow(pol_worker *worker, const struct passage *passage);
 
 /* Looks at the payload of one segment of a watched flow. */
 void tls_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
+/* One more segment of a flow whose judged octets are not acknowledged yet. */
+void tls_guarded(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
+/* Keeps what the verdict was based on until the responder has acknowledged it. */
+void tls_guard(pol_worker *worker, uint32_t flow);
 void tls_forget(pol_worker *worker, struct flow *flow);
 
 /* --- dnsjudge.c --- */
@@ -138,6 +147,10 @@ enum dns_judgement {
 /* Judges a name for a client. Fills in the verdict, and kind and grantees of `query`. */
 enum dns_judgement dns_judge(pol_worker *worker, const pol_addr *client, pol_dns_query *query,
                              pol_verdict *verdict);
+/* Judges a message that cannot be read as a query: an ordinary packet unless a group asked has
+ * hostname rules; in audit mode it passes with a finding. */
+enum dns_judgement dns_judge_unreadable(pol_worker *worker, const pol_addr *client,
+                                        pol_verdict *verdict);
 /* Reads a query message; false when it is none that can be judged. */
 bool dns_read_query(pol_worker *worker, const pol_addr *client, pol_bytes message,
                     pol_dns_query *ret_query);
@@ -159,9 +172,13 @@ void dns_record_query(pol_worker *worker, const struct passage *passage,
 bool dns_tcp_opens(pol_worker *worker, const struct passage *passage);
 void dns_tcp_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
 void dns_tcp_forget(pol_worker *worker, struct flow *flow);
+/* A message has been under way for too long. */
+void dns_tcp_late(pol_worker *worker, uint32_t flow);
 bool dns_trusts(const pol_worker *worker, const pol_addr *resolver);
 /* An ICMP error from inside about an answer of a trusted resolver. */
 bool dns_is_quoted(const pol_worker *worker, const pol_packet *error);
+/* An ICMP error about a query that waits for its answer. */
+bool dns_query_is_quoted(const pol_worker *worker, const pol_packet *error);
 /* Closes queries that have waited too long; with `everything`, all of them. */
 size_t dns_expire(pol_worker *worker, size_t budget, bool everything);
 

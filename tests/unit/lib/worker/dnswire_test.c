@@ -195,9 +195,13 @@ Test(dnswire, tcp_messages_are_judged_and_learned)
     cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
     dnsmsg_response(&rig.answer, &rig.asked, 0);
     dnsmsg_address(&rig.answer, "a.example", 60, "192.0.2.1");
-    reply = packet_reply(&syn, POL_TCP_ACK, 5001, framed(&rig.answer));
+    reply = packet_reply(&data, POL_TCP_ACK, 5001, framed(&rig.answer));
     cr_assert_eq(rig_judge(&rig, &reply), POL_ALLOW);
     cr_assert_eq(grants(), 1);
+    cr_assert_eq(rig.worker->dns_streams.used, 1); /* the answer, until the client has it */
+    data = rig_data(&syn, (pol_bytes){NULL, 0});
+    data.tcp_ack = 5001 + (uint32_t)reply.payload.len;
+    cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
     cr_assert_eq(rig.worker->dns_streams.used, 0);
 }
 

@@ -103,16 +103,16 @@ Test(fragments, datagrams_are_told_apart)
     pol_packet packet = piece(1, 0, 8, true);
     struct fragment *fragment = begin(1);
 
-    cr_assert_eq(fragments_find(&fragments, &packet), fragment);
+    cr_assert_eq(fragments_find(&fragments, &packet, 0), fragment);
     packet.frag_id = 2;
-    cr_assert_null(fragments_find(&fragments, &packet));
+    cr_assert_null(fragments_find(&fragments, &packet, 0));
     packet = piece(1, 0, 8, true);
     packet.tuple.proto = 6;
-    cr_assert_null(fragments_find(&fragments, &packet));
+    cr_assert_null(fragments_find(&fragments, &packet, 0));
     packet = piece(1, 0, 8, true);
     packet.vlan_count = 1;
     packet.vlan[0] = 7;
-    cr_assert_null(fragments_find(&fragments, &packet));
+    cr_assert_null(fragments_find(&fragments, &packet, 0));
 }
 
 Test(fragments, oldest_datagram_makes_room)
@@ -121,8 +121,8 @@ Test(fragments, oldest_datagram_makes_room)
 
     for (uint32_t id = 1; id <= 4; id++)
         begin(id);
-    cr_assert_null(fragments_find(&fragments, &first));
-    cr_assert_not_null(fragments_find(&fragments, &second));
+    cr_assert_null(fragments_find(&fragments, &first, 0));
+    cr_assert_not_null(fragments_find(&fragments, &second, 0));
 }
 
 Test(fragments, datagram_is_forgotten_after_a_minute)
@@ -142,7 +142,7 @@ Test(fragments, ended_datagrams_leave_the_others)
 
     fragments_end(&fragments, b);
     fragments_end(&fragments, a);
-    cr_assert_eq(fragments_find(&fragments, &third), c);
+    cr_assert_eq(fragments_find(&fragments, &third, 0), c);
     fragments_end(&fragments, c);
     cr_assert_eq(fragments.oldest, POL_NONE);
     cr_assert_eq(fragments.newest, POL_NONE);

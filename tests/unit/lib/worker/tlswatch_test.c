@@ -177,7 +177,35 @@ Test(tlswatch, flow_without_a_collector_is_refused)
     cr_assert_eq(send(&syn, 0, part(hello, 0, 40)), POL_DENY);
     cr_assert_eq(rig.verdict.reason, POL_WHY_PENDING_FULL);
     syn = pending(40002);
-    cr_assert_eq(send(&syn, 0, hello), POL_ALLOW); /* whole in one segment: none is needed */
+    cr_assert_eq(send(&syn, 0, hello), POL_DENY); /* whole, but it has to be kept until acknowledged */
+}
+
+/* The server has the client's first `len` octets. */
+static void acknowledge(const pol_packet *syn, size_t len)
+{
+    pol_packet reply = packet_reply(syn, POL_TCP_ACK, 1, (pol_bytes){NULL, 0});
+
+    reply.tcp_ack = syn->tcp_seq + 1 + (uint32_t)len;
+    cr_assert_eq(rig_judge(&rig, &reply), POL_ALLOW);
+}
+
+Test(tlswatch, another_copy_of_judged_octets_is_denied_until_they_are_acknowledged)
+{
+    pol_bytes hello = rig_hello("a.example");
+    pol_packet syn;
+
+    rig_start(&rig, EXAMPLE);
+    syn = pending(40000);
+    cr_assert_eq(send(&syn, 0, hello), POL_ALLOW);
+    cr_assert_eq(send(&syn, 0, hello), POL_ALLOW);
+    cr_assert_eq(send(&syn, 0, rig_hello("b.example")), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_TLS_INCOMPLETE);
+    syn = pending(40001);
+    hello = rig_hello("a.example");
+    cr_assert_eq(send(&syn, 0, hello), POL_ALLOW);
+    acknowledge(&syn, hello.len);
+    /* The server takes this for a repetition. */
+    cr_assert_eq(send(&syn, 0, rig_hello("b.example")), POL_ALLOW);
 }
 
 Test(tlswatch, collectors_are_given_back)
@@ -191,8 +219,11 @@ Test(tlswatch, collectors_are_given_back)
 
         cr_assert_eq(send(&syn, 0, part(hello, 0, 40)), POL_PENDING);
         cr_assert_eq(send(&syn, 40, part(hello, 40, hello.len)), POL_ALLOW);
+        cr_assert_eq(rig.worker->hellos.used, 1);
+        acknowledge(&syn, hello.len);
+        cr_assert_eq(rig.worker->hellos.used, 0);
     }
-    cr_assert_eq(rig.worker->hellos.used, 0);
+
 }
 
 Test(tlswatch, keep_alive_is_no_payload)
