@@ -5,16 +5,13 @@
 
 #include "base/mem.h"
 
-enum {
-    ALIGN = 16,
-    BLOCK_BYTES = 64 * 1024
-};
+enum { ALIGN = 16, BLOCK_BYTES = 64 * 1024 };
 
 struct arena_block {
     struct arena_block *next;
     size_t size; /* of data */
     size_t used;
-    size_t pad;  /* keeps data on a multiple of ALIGN */
+    size_t pad; /* keeps data on a multiple of ALIGN */
     uint8_t data[];
 };
 

@@ -10,9 +10,9 @@
 #include <libpolicy/base.h>
 
 struct buf {
-    char *ptr;       /* may be NULL when capacity is 0 */
+    char *ptr; /* may be NULL when capacity is 0 */
     size_t capacity;
-    size_t len;      /* what was asked for; may exceed capacity */
+    size_t len; /* what was asked for; may exceed capacity */
 };
 
 static inline struct buf buf_of(char *ptr, size_t capacity)

@@ -4,7 +4,8 @@
 
 /*
  * Borrowed text and octets, and the one cursor through which every parser reads. A read past the
- * end sets `failed` and gives zero from then on, so a parser may read a whole header and check once.
+ * end sets `failed` and gives zero from then on, so a parser may read a whole header and check
+ * once.
  */
 
 #include <libpolicy/base.h>

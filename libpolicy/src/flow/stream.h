@@ -13,9 +13,7 @@
 
 #include <libpolicy/context.h>
 
-enum {
-    STREAM_PIECES = 8
-};
+enum { STREAM_PIECES = 8 };
 
 struct stream_piece {
     uint32_t from, to; /* offsets; to is exclusive */
@@ -34,8 +32,8 @@ struct stream {
 
 enum stream_result {
     STREAM_OK,
-    STREAM_FULL,     /* beyond the buffer, or too many gaps */
-    STREAM_CONFLICT  /* octets seen before arrived with another value */
+    STREAM_FULL,    /* beyond the buffer, or too many gaps */
+    STREAM_CONFLICT /* octets seen before arrived with another value */
 };
 
 struct stream_pool {

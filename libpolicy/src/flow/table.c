@@ -12,9 +12,7 @@ enum {
     WHEEL_SLOTS = 8192 /* seconds ahead the wheel can see; longer waits are put back on it */
 };
 
-enum {
-    LINE = 64
-};
+enum { LINE = 64 };
 
 static size_t block_bytes(const struct flow_table *table)
 {
@@ -68,8 +66,7 @@ void flow_table_fini(struct flow_table *table, const pol_mem *mem)
 size_t flow_table_memory(const struct flow_table *table)
 {
     return table->capacity * (sizeof(*table->flows) + sizeof(*table->names)) +
-           ((size_t)table->mask + 1) * sizeof(*table->heads) +
-           WHEEL_SLOTS * sizeof(*table->wheel);
+           ((size_t)table->mask + 1) * sizeof(*table->heads) + WHEEL_SLOTS * sizeof(*table->wheel);
 }
 
 static int end_order(const pol_addr *a, uint16_t a_port, const pol_addr *b, uint16_t b_port)

@@ -21,85 +21,85 @@ struct flow_key {
 
 enum flow_state {
     FLOW_ALLOWED,
-    FLOW_PENDING,   /* forwarded, waits for TLS facts */
+    FLOW_PENDING, /* forwarded, waits for TLS facts */
     FLOW_INTERCEPT,
-    FLOW_DENIED     /* both directions are dropped */
+    FLOW_DENIED /* both directions are dropped */
 };
 
 enum tcp_phase {
     TCP_OPENING,
     TCP_ESTABLISHED,
-    TCP_CLOSING     /* a FIN from both ends, or a RST */
+    TCP_CLOSING /* a FIN from both ends, or a RST */
 };
 
 /* What is known about TLS on a flow. */
 enum tls_fact {
-    TLS_UNKNOWN,    /* no client payload yet, or an incomplete ClientHello */
-    TLS_HELLO,      /* a ClientHello was read; the flow's name is its SNI */
-    TLS_NOT,        /* the flow does not begin with a ClientHello, or nobody saw it */
-    TLS_INCOMPLETE  /* it began with one that was broken, too long, too late or not kept: a rule
-                       with a TLS condition denies */
+    TLS_UNKNOWN,   /* no client payload yet, or an incomplete ClientHello */
+    TLS_HELLO,     /* a ClientHello was read; the flow's name is its SNI */
+    TLS_NOT,       /* the flow does not begin with a ClientHello, or nobody saw it */
+    TLS_INCOMPLETE /* it began with one that was broken, too long, too late or not kept: a rule
+                      with a TLS condition denies */
 };
 
 /* Why the client's first octets are being read. Greater values matter more. */
 enum tls_watch {
     WATCH_NONE,
-    WATCH_RECORD,   /* for the records only */
-    WATCH_RULE,     /* allowed whatever comes; the recorded rule may change */
-    WATCH_CHECK,    /* sni_check: enforce may deny */
-    WATCH_PENDING   /* the flow's verdict depends on it */
+    WATCH_RECORD, /* for the records only */
+    WATCH_RULE,   /* allowed whatever comes; the recorded rule may change */
+    WATCH_CHECK,  /* sni_check: enforce may deny */
+    WATCH_PENDING /* the flow's verdict depends on it */
 };
 
 /* In order of use: a packet of a settled flow touches the first three cache lines only. */
 struct flow {
     _Alignas(64) struct flow_key key;
-    uint32_t next;          /* in the hash chain */
-    uint8_t state;          /* enum flow_state */
-    uint8_t raw_action;     /* enum pol_action */
-    uint8_t opener;         /* which end of the key opened it: 0 or 1 */
-    uint8_t side;           /* enum pol_side of the opener */
-    uint8_t phase;          /* enum tcp_phase; TCP only */
-    uint8_t tls;            /* enum tls_fact */
-    uint8_t watch;          /* enum tls_watch */
-    uint8_t slot;           /* counter slot of its group */
-    uint8_t syn_ack, fins;  /* seen; fins: bit per direction */
-    uint8_t both_ways;      /* packets in both directions */
-    uint8_t list;           /* enum flow_list */
+    uint32_t next;         /* in the hash chain */
+    uint8_t state;         /* enum flow_state */
+    uint8_t raw_action;    /* enum pol_action */
+    uint8_t opener;        /* which end of the key opened it: 0 or 1 */
+    uint8_t side;          /* enum pol_side of the opener */
+    uint8_t phase;         /* enum tcp_phase; TCP only */
+    uint8_t tls;           /* enum tls_fact */
+    uint8_t watch;         /* enum tls_watch */
+    uint8_t slot;          /* counter slot of its group */
+    uint8_t syn_ack, fins; /* seen; fins: bit per direction */
+    uint8_t both_ways;     /* packets in both directions */
+    uint8_t list;          /* enum flow_list */
 
     uint64_t id;
-    uint64_t generation;    /* that judged it last */
+    uint64_t generation; /* that judged it last */
     uint64_t group_key;
-    pol_mono last;          /* newest packet */
-    pol_mono alive;         /* what idle time counts from */
-    pol_mono tls_deadline;  /* POL_NEVER: none */
-    pol_mono touched;       /* newest refresh of its grant */
-    pol_mono reported;      /* newest FLOW_ACTIVE */
+    pol_mono last;         /* newest packet */
+    pol_mono alive;        /* what idle time counts from */
+    pol_mono tls_deadline; /* POL_NEVER: none */
+    pol_mono touched;      /* newest refresh of its grant */
+    pol_mono reported;     /* newest FLOW_ACTIVE */
 
     uint64_t packets[2], bytes[2]; /* [0] from the opener, [1] to it */
-    uint32_t group, rule;   /* of the policy that judged it, or POL_NONE */
-    uint32_t verdict_flags; /* enum pol_verdict_flag that stay with the flow */
-    uint32_t grant;         /* pinned slot, or POL_NONE */
+    uint32_t group, rule;          /* of the policy that judged it, or POL_NONE */
+    uint32_t verdict_flags;        /* enum pol_verdict_flag that stay with the flow */
+    uint32_t grant;                /* pinned slot, or POL_NONE */
     uint16_t reason;
-    uint8_t midstream;      /* opened without a SYN */
-    uint8_t is_dns;         /* DNS over TCP to a trusted resolver */
+    uint8_t midstream; /* opened without a SYN */
+    uint8_t is_dns;    /* DNS over TCP to a trusted resolver */
     uint8_t has_isn;
-    uint8_t established;    /* the handshake was complete once */
-    uint8_t guarded;        /* its collector keeps what was judged until it is acknowledged */
+    uint8_t established;          /* the handshake was complete once */
+    uint8_t guarded;              /* its collector keeps what was judged until it is acknowledged */
     uint8_t icmp_type, icmp_code; /* of the opening packet */
     uint8_t counted_pending;
 
-    pol_mono first;         /* first packet */
-    uint32_t resume;        /* step at which the walk goes on when TLS facts arrive, or POL_NONE */
-    uint32_t isn;           /* TCP: the opener's initial sequence number */
-    uint32_t peer_isn;      /* TCP: the responder's, with syn_ack */
-    uint32_t stream;        /* collector of the ClientHello, or of DNS queries; POL_NONE */
-    uint32_t reply_stream;  /* collector of DNS answers over TCP; POL_NONE */
-    uint32_t dns_next[2];   /* DNS over TCP: sequence number of the next octet, by direction */
+    pol_mono first;        /* first packet */
+    uint32_t resume;       /* step at which the walk goes on when TLS facts arrive, or POL_NONE */
+    uint32_t isn;          /* TCP: the opener's initial sequence number */
+    uint32_t peer_isn;     /* TCP: the responder's, with syn_ack */
+    uint32_t stream;       /* collector of the ClientHello, or of DNS queries; POL_NONE */
+    uint32_t reply_stream; /* collector of DNS answers over TCP; POL_NONE */
+    uint32_t dns_next[2];  /* DNS over TCP: sequence number of the next octet, by direction */
     uint32_t wheel_prev, wheel_next, wheel_slot; /* wheel_slot POL_NONE: not on the wheel */
-    uint32_t list_prev, list_next; /* of its list, oldest first */
-    uint8_t dns_replied;    /* DNS over TCP: the responder has sent octets */
-    uint8_t end_cause;      /* enum pol_end of a denied entry's last life */
-    uint8_t name_len;       /* SNI; the text is in the table's names */
+    uint32_t list_prev, list_next;               /* of its list, oldest first */
+    uint8_t dns_replied;                         /* DNS over TCP: the responder has sent octets */
+    uint8_t end_cause;                           /* enum pol_end of a denied entry's last life */
+    uint8_t name_len;                            /* SNI; the text is in the table's names */
 };
 
 /* Who makes room under pressure, in this order. */
@@ -113,12 +113,13 @@ enum flow_list {
 struct flow_table {
     struct flow *flows; /* on a cache line, inside `block` */
     void *block;
-    char (*names)[POL_NAME_MAX + 1]; /* the SNI of each flow, by index; not terminated, see name_len */
+    char (*names)[POL_NAME_MAX +
+                  1]; /* the SNI of each flow, by index; not terminated, see name_len */
     uint32_t *heads;
     uint32_t mask, capacity;
     uint32_t free, count;
     uint32_t oldest[LIST_COUNT], newest[LIST_COUNT];
-    uint32_t *wheel;      /* heads of WHEEL_SLOTS lists */
+    uint32_t *wheel;       /* heads of WHEEL_SLOTS lists */
     uint64_t wheel_second; /* everything before it has been handled */
     uint64_t next_id;
     uint64_t seed[2];

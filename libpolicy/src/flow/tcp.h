@@ -11,15 +11,16 @@
 
 #include "flow/table.h"
 
-/* Follows one segment; `reply` is true from the responder. Returns whether the phase has changed. */
+/* Follows one segment; `reply` is true from the responder. Returns whether the phase has changed.
+ */
 bool tcp_follow(struct flow *flow, const pol_packet *packet, bool reply);
 
 /* Whether this segment begins another connection in the place of the flow: a SYN of the opener,
  * without ACK and no repetition, on a flow that is opening, closing or denied. */
 bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool reply);
 
-/* Whether this SYN+ACK on an established flow answers a SYN of another connection: the responder has
- * forgotten this one. */
+/* Whether this SYN+ACK on an established flow answers a SYN of another connection: the responder
+ * has forgotten this one. */
 bool tcp_answers_another(const struct flow *flow, const pol_packet *packet, bool reply);
 
 #endif

@@ -27,9 +27,9 @@ struct grants_lesson {
     const uint64_t *keys; /* of the groups that get the grants */
     uint32_t key_count;
     uint8_t kind;
-    pol_str name;          /* normalised, 1..POL_NAME_MAX octets */
+    pol_str name; /* normalised, 1..POL_NAME_MAX octets */
     const pol_addr *addrs;
-    const uint32_t *ttls;  /* seconds */
+    const uint32_t *ttls; /* seconds */
     uint32_t addr_count;
 };
 

@@ -5,9 +5,7 @@
 
 #include "base/mem.h"
 
-enum {
-    MEMO_WAYS = 4
-};
+enum { MEMO_WAYS = 4 };
 
 int memo_init(struct memo *memo, const pol_mem *mem, uint32_t names)
 {
@@ -79,10 +77,9 @@ static struct memo_entry *oldest(struct memo_entry *set)
 void memo_add(struct memo *memo, uint64_t name_hash, pol_str name, const struct patterns *patterns,
               struct regex_scratch *scratch, struct memo_patterns *ret_patterns)
 {
-    struct memo_entry *entry =
-        oldest(&memo->entries[(name_hash & (memo->sets - 1)) * MEMO_WAYS]);
-    uint32_t count = (uint32_t)patterns_match(patterns, scratch, name, memo->overflow,
-                                              memo->pattern_capacity);
+    struct memo_entry *entry = oldest(&memo->entries[(name_hash & (memo->sets - 1)) * MEMO_WAYS]);
+    uint32_t count =
+        (uint32_t)patterns_match(patterns, scratch, name, memo->overflow, memo->pattern_capacity);
 
     memo->misses++;
     for (uint32_t i = 0; i < count; i++)

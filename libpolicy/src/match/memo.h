@@ -10,7 +10,8 @@
 
 #include "pattern/patterns.h"
 
-#define MEMO_PATTERNS 64 /* patterns kept for one name; a name that satisfies more is asked anew */
+#define MEMO_PATTERNS 64 /* patterns kept for one name; a name that satisfies more is asked anew   \
+                          */
 
 struct memo_entry {
     uint64_t name_hash; /* 0: empty */
@@ -21,7 +22,7 @@ struct memo_entry {
 
 struct memo {
     struct memo_entry *entries;
-    uint32_t sets;       /* power of two; MEMO_WAYS entries each */
+    uint32_t sets; /* power of two; MEMO_WAYS entries each */
     uint32_t clock;
     uint64_t misses;
     uint64_t exceptions; /* regular expressions that hit a limit */

@@ -95,8 +95,8 @@ static void set_side(const pol_worker *worker, struct passage *passage, pol_verd
 
 static void deny(const pol_worker *worker, enum pol_reason reason, pol_verdict *verdict)
 {
-    verdict->action = worker->opts.reject_inside && verdict->side == POL_SIDE_INSIDE ? POL_REJECT
-                                                                                     : POL_DENY;
+    verdict->action =
+        worker->opts.reject_inside && verdict->side == POL_SIDE_INSIDE ? POL_REJECT : POL_DENY;
     verdict->raw_action = POL_DENY;
     verdict->reason = (uint16_t)reason;
 }
@@ -166,8 +166,7 @@ static void read_payload(pol_worker *worker, uint32_t index, const pol_packet *p
 static bool wrong_side(const struct flow *flow, const pol_packet *packet, bool reply)
 {
     return packet->side != POL_SIDE_UNKNOWN && flow->side != POL_SIDE_UNKNOWN &&
-           !(flow->verdict_flags & POL_V_SIDE_INFERRED) &&
-           (packet->side == flow->side) == reply;
+           !(flow->verdict_flags & POL_V_SIDE_INFERRED) && (packet->side == flow->side) == reply;
 }
 
 static void known(pol_worker *worker, struct passage *passage, pol_verdict *verdict)

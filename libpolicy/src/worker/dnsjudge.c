@@ -37,8 +37,7 @@ static uint32_t query_step(const pol_policy *policy, const struct memo_patterns 
     uint32_t best = end;
 
     for (uint32_t i = 0; i < found->count; i++) {
-        const struct pp_pattern *pattern =
-            &policy->by_pattern[found->ids[i] & ~PATTERN_EXCEPTION];
+        const struct pp_pattern *pattern = &policy->by_pattern[found->ids[i] & ~PATTERN_EXCEPTION];
         bool exception = found->ids[i] & PATTERN_EXCEPTION;
         uint32_t step = pattern_step(pattern, from);
 
@@ -59,9 +58,9 @@ static bool softened(const struct pp_step *step)
 }
 
 struct finding {
-    uint32_t step;       /* that decides, or POL_NONE */
-    uint32_t passed;     /* an audit denial that was noted and passed over, or POL_NONE */
-    uint32_t strict;     /* the first group asked that has hostname rules, or POL_NONE */
+    uint32_t step;   /* that decides, or POL_NONE */
+    uint32_t passed; /* an audit denial that was noted and passed over, or POL_NONE */
+    uint32_t strict; /* the first group asked that has hostname rules, or POL_NONE */
     bool limit;
 };
 
@@ -169,9 +168,8 @@ static void patterns_of(pol_worker *worker, const pol_dns_query *query,
     struct memo *memo = &worker->walker.memo;
     uint64_t misses = memo->misses, exceptions = memo->exceptions;
 
-    walk_patterns(&worker->walker,
-                  hash_bytes(worker->policy->ctx->hash_seed, name.ptr, name.len), name,
-                  ret_patterns);
+    walk_patterns(&worker->walker, hash_bytes(worker->policy->ctx->hash_seed, name.ptr, name.len),
+                  name, ret_patterns);
     counter_add(&worker->counters, COUNT_MEMO_MISSES, memo->misses - misses);
     counter_add(&worker->counters, COUNT_REGEX_EXCEPTIONS, memo->exceptions - exceptions);
 }

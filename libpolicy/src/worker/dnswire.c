@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DNS with trusted resolvers, on the wire. Over UDP a query and its answer need no flow: the query
- * stays open until the first answer that fits, or for query_timeout. Over TCP the messages are taken
- * from both directions' streams in order; the segment that completes a message is judged with it,
- * so what has not been judged is never whole at the receiver.
+ * stays open until the first answer that fits, or for query_timeout. Over TCP the messages are
+ * taken from both directions' streams in order; the segment that completes a message is judged with
+ * it, so what has not been judged is never whole at the receiver.
  */
 #include "worker/worker.h"
 
@@ -338,7 +338,8 @@ void dns_tcp_forget(pol_worker *worker, struct flow *flow)
     flow->stream = flow->reply_stream = POL_NONE;
 }
 
-/* Octets that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they pass too. */
+/* Octets that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they pass too.
+ */
 static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];

@@ -156,8 +156,7 @@ static bool out_of_bounds(const struct fragment *fragment, uint32_t end, bool mo
 {
     if (end > UINT16_MAX || (fragment->total && (end > fragment->total || !more)))
         return true;
-    return !more && fragment->piece_count &&
-           fragment->pieces[fragment->piece_count - 1].to > end;
+    return !more && fragment->piece_count && fragment->pieces[fragment->piece_count - 1].to > end;
 }
 
 bool fragment_note(struct fragment *fragment, const pol_packet *packet)

@@ -30,11 +30,11 @@ struct fragment {
     struct fragment_key key;
     pol_mono seen;
     pol_verdict verdict;
-    uint8_t side;     /* of the wire it came from: enum pol_side */
-    uint32_t flow;    /* index, valid while the flow's id is verdict.flow */
-    uint32_t next;    /* in the hash chain */
+    uint8_t side;  /* of the wire it came from: enum pol_side */
+    uint32_t flow; /* index, valid while the flow's id is verdict.flow */
+    uint32_t next; /* in the hash chain */
     uint32_t older, newer;
-    uint32_t total;   /* octets, once the last fragment has been seen; 0 before */
+    uint32_t total; /* octets, once the last fragment has been seen; 0 before */
     uint32_t piece_count;
     struct fragment_piece pieces[FRAGMENT_PIECES];
 };
@@ -61,8 +61,8 @@ pol_mono fragments_deadline(const struct fragments *fragments);
 struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *packet,
                                  pol_mono now);
 
-/* Notes the octets of one piece. False when they overlap others, lie behind the end or there are too
- * many pieces. */
+/* Notes the octets of one piece. False when they overlap others, lie behind the end or there are
+ * too many pieces. */
 bool fragment_note(struct fragment *fragment, const pol_packet *packet);
 
 /* Forgets a datagram of which every octet has passed: its id may be used again at once. */

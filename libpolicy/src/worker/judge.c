@@ -224,8 +224,7 @@ void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
 static void verdict_of(const pol_worker *worker, const struct walk_outcome *out, uint8_t side,
                        pol_verdict *verdict)
 {
-    const struct pp_step *step =
-        out->step == POL_NONE ? NULL : &worker->policy->steps[out->step];
+    const struct pp_step *step = out->step == POL_NONE ? NULL : &worker->policy->steps[out->step];
 
     verdict->action = out->action == POL_DENY ? denial(worker, side) : out->action;
     verdict->raw_action = out->raw_action;
@@ -361,8 +360,8 @@ static void begin_tcp(struct flow *flow, const pol_packet *packet)
     flow->dns_next[0] = flow->isn + 1;
 }
 
-/* The opening packet's own data. What the verdict was based on must not be replaced by another copy,
- * so it is watched as if the verdict still depended on it. */
+/* The opening packet's own data. What the verdict was based on must not be replaced by another
+ * copy, so it is watched as if the verdict still depended on it. */
 static void read_first_data(pol_worker *worker, uint32_t index, const struct passage *passage)
 {
     struct flow *flow = &worker->flows.flows[index];

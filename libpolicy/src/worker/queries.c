@@ -61,7 +61,8 @@ static bool same_query(const struct query *query, const pol_tuple *tuple, const 
 {
     return query->dns.id == dns->id && query->dns.qtype == dns->qtype &&
            query->dns.qclass == dns->qclass && query->dns.name_len == dns->name_len &&
-           tuple_equal(&query->tuple, tuple) && memcmp(query->vlan, vlan, sizeof(query->vlan)) == 0 &&
+           tuple_equal(&query->tuple, tuple) &&
+           memcmp(query->vlan, vlan, sizeof(query->vlan)) == 0 &&
            memcmp(query->dns.name, dns->name, dns->name_len) == 0;
 }
 

@@ -17,9 +17,9 @@ struct query {
     pol_verdict verdict; /* of the query */
     pol_mono asked;      /* newest copy of the query */
     pol_mono first;
-    bool refused;        /* denied, but seen on a port that cannot hold it back: its answer will
-                            come, and belongs to it */
-    uint32_t next;       /* in the hash chain */
+    bool refused;  /* denied, but seen on a port that cannot hold it back: its answer will
+                      come, and belongs to it */
+    uint32_t next; /* in the hash chain */
     uint32_t older, newer;
 };
 

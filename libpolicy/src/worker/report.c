@@ -71,9 +71,8 @@ static void put_fqdn(pol_worker *worker, uint64_t group_key, pol_event *event)
         event->names_key = group_key;
         best = newest_name(worker, 0, &event->tuple.dst);
     }
-    if (best &&
-        !grants_name(worker->opts.grants, best->name, best->name_hash, event->fqdn,
-                     &event->fqdn_len))
+    if (best && !grants_name(worker->opts.grants, best->name, best->name_hash, event->fqdn,
+                             &event->fqdn_len))
         event->fqdn[event->fqdn_len = 0] = '\0';
 }
 

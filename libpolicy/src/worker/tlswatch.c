@@ -161,8 +161,8 @@ static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *
 
 static bool is_reply_keep_alive(const struct flow *flow, const pol_packet *packet)
 {
-    return flow->syn_ack && (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len -
-                                      (flow->peer_isn + 1)) <= 0;
+    return flow->syn_ack &&
+           (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len - (flow->peer_isn + 1)) <= 0;
 }
 
 void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)

@@ -20,11 +20,7 @@ enum condition {
 };
 
 /* Outcomes an undecided flow can still have, or-ed. */
-enum {
-    CAN_ALLOW = 1,
-    CAN_DENY = 2,
-    CAN_INTERCEPT = 4
-};
+enum { CAN_ALLOW = 1, CAN_DENY = 2, CAN_INTERCEPT = 4 };
 
 /* --- names ---------------------------------------------------------------------------------- */
 
@@ -157,8 +153,7 @@ static struct named next_named(struct walker *walker, const struct walk_facts *f
     if (!walker->grants || from >= policy->step_count)
         return named;
     group = policy->steps[from].group;
-    group = group == POL_NONE ? POL_NONE
-                              : classify_group(policy->by_packet, &walker->path, group);
+    group = group == POL_NONE ? POL_NONE : classify_group(policy->by_packet, &walker->path, group);
     while (group != POL_NONE && policy->groups[group].first < end) {
         const struct pp_group *g = &policy->groups[group];
         uint32_t first = g->first > from ? g->first : from;
@@ -314,7 +309,8 @@ static unsigned possible_of(const struct pp_step *step)
         possible = CAN_DENY;
         break;
     }
-    /* A chain that does not verify, or TLS 1.3 where it is not tolerated, denies in its own right. */
+    /* A chain that does not verify, or TLS 1.3 where it is not tolerated, denies in its own right.
+     */
     if (step->tls && step->tls->needs_certificate && step->mode != POL_MODE_AUDIT)
         possible |= CAN_DENY;
     return possible;

@@ -21,24 +21,24 @@
 struct walk_facts {
     pol_addr src;
     struct classify_key key;
-    uint8_t tls;       /* enum tls_fact; TLS_NOT for anything but TCP */
-    pol_str sni;       /* with TLS_HELLO; empty: none was sent */
-    bool held_counts;  /* the flow is open: held grants count as live ones */
-    bool forwarded;    /* packets have been forwarded: too late to intercept */
-    bool spoken;       /* TLS_NOT was seen in octets, not assumed */
+    uint8_t tls;      /* enum tls_fact; TLS_NOT for anything but TCP */
+    pol_str sni;      /* with TLS_HELLO; empty: none was sent */
+    bool held_counts; /* the flow is open: held grants count as live ones */
+    bool forwarded;   /* packets have been forwarded: too late to intercept */
+    bool spoken;      /* TLS_NOT was seen in octets, not assumed */
 };
 
 /* The answer. */
 struct walk_outcome {
-    uint8_t action;     /* POL_ALLOW, POL_DENY, POL_PENDING, POL_INTERCEPT */
-    uint8_t raw_action; /* before audit mode softened it */
-    uint16_t reason;    /* enum pol_reason */
-    uint32_t step;      /* that decided; POL_NONE while pending */
-    uint32_t resume;    /* first unknown step, or POL_NONE */
-    bool watched;       /* allowed, but unknown steps may correct the rule */
-    bool audit;         /* raw_action is a denial that audit mode softened */
-    bool expired;       /* a name that has expired would have opened the address */
-    uint32_t shadow;    /* an audit-mode step that would have denied, or POL_NONE */
+    uint8_t action;                /* POL_ALLOW, POL_DENY, POL_PENDING, POL_INTERCEPT */
+    uint8_t raw_action;            /* before audit mode softened it */
+    uint16_t reason;               /* enum pol_reason */
+    uint32_t step;                 /* that decided; POL_NONE while pending */
+    uint32_t resume;               /* first unknown step, or POL_NONE */
+    bool watched;                  /* allowed, but unknown steps may correct the rule */
+    bool audit;                    /* raw_action is a denial that audit mode softened */
+    bool expired;                  /* a name that has expired would have opened the address */
+    uint32_t shadow;               /* an audit-mode step that would have denied, or POL_NONE */
     uint32_t grant, grant_version; /* that carried the decision, or POL_NONE */
 };
 

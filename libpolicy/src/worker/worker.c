@@ -6,9 +6,7 @@
 #include "base/mem.h"
 #include "net/ipset.h"
 
-enum {
-    CAPACITY_MAX = 1 << 24
-};
+enum { CAPACITY_MAX = 1 << 24 };
 
 static const pol_worker_options defaults = {
     .size = sizeof(pol_worker_options),

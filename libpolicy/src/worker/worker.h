@@ -22,7 +22,6 @@
 #include "flow/stream.h"
 #include "flow/table.h"
 #include "flow/tcp.h"
-#include "worker/walk.h"
 #include "observe/counters.h"
 #include "program/program.h"
 #include "wire/dns.h"
@@ -30,6 +29,7 @@
 #include "worker/events.h"
 #include "worker/fragments.h"
 #include "worker/queries.h"
+#include "worker/walk.h"
 
 enum {
     ANSWER_ADDRESSES = 512, /* learned from one answer at most */
@@ -42,13 +42,13 @@ struct ipset;
 struct pol_worker {
     pol_ctx *ctx;
     pol_worker_options opts;
-    struct arena arena; /* of the sets below */
+    struct arena arena;                                /* of the sets below */
     struct ipset *inside, *trusted, *inside_resolvers; /* NULL: empty */
 
     pol_policy *policy; /* may be NULL */
     uint64_t generation;
-    pol_mono now;       /* the latest moment seen */
-    pol_mono started;   /* first packet; POL_NEVER before */
+    pol_mono now;     /* the latest moment seen */
+    pol_mono started; /* first packet; POL_NEVER before */
 
     struct walker walker;
     struct flow_table flows;
@@ -71,14 +71,14 @@ struct passage {
     const pol_packet *packet;
     struct flow_key key;
     uint64_t hash;
-    uint8_t end;      /* which end of the key sent it */
-    uint8_t side;     /* enum pol_side, after inference */
+    uint8_t end;  /* which end of the key sent it */
+    uint8_t side; /* enum pol_side, after inference */
     bool inferred;
-    bool depends;     /* opening a flow: the verdict was based on the packet's own data */
-    bool denied;      /* its entry was a denied one before this packet */
-    bool swapped;     /* judged as the reply of the flow it would belong to */
-    uint32_t flow;    /* its entry, or POL_NONE */
-    pol_str sni;      /* of a ClientHello in an opening packet */
+    bool depends;  /* opening a flow: the verdict was based on the packet's own data */
+    bool denied;   /* its entry was a denied one before this packet */
+    bool swapped;  /* judged as the reply of the flow it would belong to */
+    uint32_t flow; /* its entry, or POL_NONE */
+    pol_str sni;   /* of a ClientHello in an opening packet */
 };
 
 /* --- report.c --- */
