@@ -16,6 +16,10 @@ struct capture;
 
 #define CAPTURE_ERROR_TEXT 512 /* room for the longest error and its NUL; longer paths are cut */
 
+/* What to say after "N of M packets" when frames have less data than wire_len. */
+#define CAPTURE_INCOMPLETE                                                                         \
+    "were recorded incompletely, so names and TLS facts may be missing; record with -s 0"
+
 struct capture_frame {
     pol_bytes data;    /* what was captured; valid until the next call with the same capture */
     uint32_t wire_len; /* octets the frame had on the wire; at least data.len */

@@ -10,6 +10,7 @@
 
 #include <libpolicy/json.h>
 
+#include "capture/capture.h"
 #include "core/clock.h"
 #include "core/json.h"
 
@@ -86,6 +87,23 @@ void readiness_refuse_policy(struct readiness *readiness, const char *reason)
     pthread_mutex_unlock(&readiness->lock);
 }
 
+/* What is worth knowing of a dataplane that runs; empty: nothing. */
+static void describe_running(const struct readiness *readiness, bool finished,
+                             char detail[POL_READY_DETAIL])
+{
+    uint64_t packets = 0, incomplete = 0;
+
+    for (size_t i = 0; i < readiness->options.loop_count; i++) {
+        incomplete += worker_loop_incomplete(readiness->options.loops[i]);
+        packets += worker_loop_packets(readiness->options.loops[i]);
+    }
+
+    snprintf(detail, POL_READY_DETAIL, "%s", finished ? "capture finished" : "");
+    if (incomplete)
+        snprintf(detail, POL_READY_DETAIL, "%s%" PRIu64 " of %" PRIu64 " packets %s",
+                 finished ? "capture finished; " : "", incomplete, packets, CAPTURE_INCOMPLETE);
+}
+
 static void check_running(struct readiness *readiness)
 {
     char detail[POL_READY_DETAIL] = "";
@@ -108,10 +126,9 @@ static void check_running(struct readiness *readiness)
             ok = true;
     }
 
-    pol_ready_set(readiness->ready, "dataplane_running", ok,
-                  ok && finished ? "capture finished"
-                  : ok           ? NULL
-                                 : detail);
+    if (ok)
+        describe_running(readiness, finished, detail);
+    pol_ready_set(readiness->ready, "dataplane_running", ok, *detail ? detail : NULL);
 }
 
 static void check_policy(struct readiness *readiness)

@@ -25,7 +25,7 @@ struct engine {
     pol_worker *worker;
     struct records *records;
     pol_mono now, first, next_expiry;
-    uint64_t packets;
+    uint64_t packets, incomplete;
     pol_event events[EVENT_BATCH];
     pol_grant names[NAMES_LIMIT];
 };
@@ -167,6 +167,7 @@ void engine_frame(struct engine *engine, enum pol_link link, const struct captur
         engine->now = frame->time_ns;
     if (engine->packets++ == 0)
         engine->first = engine->now;
+    engine->incomplete += frame->data.len < frame->wire_len;
 
     run_timers(engine, engine->now);
     pol_packet_parse(frame->data, link, frame->wire_len, &packet);
@@ -213,6 +214,7 @@ void engine_summary(const struct engine *engine, struct summary *ret_summary)
     pol_grants_stats_get(engine->grants, &grants);
     *ret_summary = (struct summary){
         .packets = engine->packets,
+        .incomplete = engine->incomplete,
         .first = engine->first,
         .last = engine->now,
         .grants_learned = grants.learned,

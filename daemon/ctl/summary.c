@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "capture/capture.h"
 #include "ctl/show.h"
 
 static void count_flow(struct summary *summary, const pol_verdict *verdict)
@@ -88,6 +89,9 @@ void summary_text(struct text *out, const struct summary *summary)
     add_packets(out, summary);
     add_flows(out, summary);
     add_dns(out, summary);
+    if (summary->incomplete)
+        text_addf(out, "warning: %" PRIu64 " of %" PRIu64 " packets " CAPTURE_INCOMPLETE "\n",
+                  summary->incomplete, summary->packets);
     if (summary->events_lost)
         text_addf(out, "%" PRIu64 " events were lost: the records are not complete\n",
                   summary->events_lost);
@@ -121,6 +125,7 @@ static void add_totals(struct text *out, const struct records_totals *totals)
 void summary_json(struct text *out, const struct summary *summary)
 {
     text_addf(out, "{\"packets\":%" PRIu64, summary->packets);
+    add_number(out, "packets_incomplete", summary->incomplete);
     add_totals(out, &summary->totals);
     add_number(out, "flows", summary->flows);
     add_number(out, "flows_allowed", summary->allowed);

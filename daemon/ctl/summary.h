@@ -10,7 +10,8 @@
 /* What a replay amounts to. Its packets add up: those in flows and those in none are all there are.
  */
 struct summary {
-    uint64_t packets; /* read from the capture */
+    uint64_t packets;    /* read from the capture */
+    uint64_t incomplete; /* of the packets: recorded with a snap length, or cut otherwise */
     pol_mono first, last;
     uint64_t flows, allowed, denied, pending, intercepted;
     uint64_t audited; /* of the allowed: denied but for audit mode */

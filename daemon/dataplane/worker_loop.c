@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture/capture.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
@@ -29,6 +30,7 @@ struct worker_loop {
     _Atomic(int) phase;
     _Atomic(uint64_t) turned;
     _Atomic(uint64_t) packets;
+    _Atomic(uint64_t) incomplete;
     _Atomic(uint64_t) now;
 };
 
@@ -139,13 +141,18 @@ static void judge(struct worker_loop *loop, const struct port_frame *frame)
     pol_packet_parse(frame->octets, frame->link, frame->wire_len, &packet);
     pol_worker_decide(loop->options.worker, &packet, frame->at, &verdict);
     atomic_store_explicit(&loop->now, frame->at, memory_order_relaxed);
+    if (frame->octets.len < frame->wire_len)
+        atomic_fetch_add_explicit(&loop->incomplete, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&loop->packets, 1, memory_order_relaxed);
 }
 
 static void end_reading(struct worker_loop *loop, int rc)
 {
-    uint64_t packets = worker_loop_packets(loop);
+    uint64_t packets = worker_loop_packets(loop), incomplete = worker_loop_incomplete(loop);
 
+    if (incomplete)
+        log_warn("%llu of %llu packets " CAPTURE_INCOMPLETE, (unsigned long long)incomplete,
+                 (unsigned long long)packets);
     if (rc == -ENODATA)
         log_info("capture finished after %llu packets", (unsigned long long)packets);
     else
@@ -248,6 +255,11 @@ uint64_t worker_loop_turned(const struct worker_loop *loop)
 uint64_t worker_loop_packets(const struct worker_loop *loop)
 {
     return atomic_load_explicit(&loop->packets, memory_order_relaxed);
+}
+
+uint64_t worker_loop_incomplete(const struct worker_loop *loop)
+{
+    return atomic_load_explicit(&loop->incomplete, memory_order_relaxed);
 }
 
 pol_mono worker_loop_now(const struct worker_loop *loop)

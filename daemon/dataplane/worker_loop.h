@@ -54,6 +54,7 @@ enum worker_phase worker_loop_phase(const struct worker_loop *loop);
 const char *worker_loop_problem(const struct worker_loop *loop); /* when WORKER_FAILED */
 uint64_t worker_loop_turned(const struct worker_loop *loop);     /* clock_mono() of the last turn */
 uint64_t worker_loop_packets(const struct worker_loop *loop);
+uint64_t worker_loop_incomplete(const struct worker_loop *loop); /* of the packets: not whole */
 pol_mono worker_loop_now(const struct worker_loop *loop); /* of the newest packet */
 
 /* The time of day of a moment on the port's clock. */

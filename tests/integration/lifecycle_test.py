@@ -204,6 +204,17 @@ class Captures(TemporaryDirectory):
             self.assertEqual((code, errors.count("\n")), (1, 1), errors)
             self.assertIn(path, errors)
 
+    def test_packets_recorded_with_a_snap_length_are_told(self):
+        path = self.capture()
+        octets = tcp_syn("10.0.0.1", "203.0.113.1", 40001, 443)
+        with open(path, "ab") as file:
+            file.write(struct.pack("<IIII", 101, 0, len(octets), len(octets) + 500) + octets)
+        with Policyd("--pcap", path) as daemon:
+            check = running(daemon)
+            self.assertTrue(check["ok"])
+            self.assertIn("capture finished; 1 of 2 packets were recorded incompletely", check["detail"])
+            self.assertEqual(daemon.log().count("1 of 2 packets were recorded incompletely"), 1)
+
     def test_raw_ip_and_cooked_captures_are_judged_alike(self):
         frame = tcp_syn("10.0.0.1", "203.0.113.1", 40000, 443)
         ip = frame[14:]

@@ -109,6 +109,19 @@ class Site(unittest.TestCase):
             else:
                 self.assertEqual(log, enforce)
 
+    def test_packets_recorded_with_a_snap_length_are_counted_and_told(self):
+        site = Capture(SITE)
+        cut = [(time, octets[:96], wire) for time, octets, wire in site.packets]
+        count = sum(len(octets) < wire for _, octets, wire in cut)
+        result = run("-r", "-", "--policy", POLICY, "--json", *RESOLVERS, octets=pcap(cut, site.link))
+        self.assertEqual(result.returncode, 0)
+        self.assertGreater(count, 0)
+        self.assertEqual(json.loads(result.stdout)["summary"]["packets_incomplete"], count)
+        self.assertIn(f"{count} of {len(cut)} packets were recorded incompletely", result.stderr.decode())
+        whole = run("-r", SITE, "--policy", POLICY, "--json", *RESOLVERS)
+        self.assertEqual(json.loads(whole.stdout)["summary"]["packets_incomplete"], 0)
+        self.assertNotIn(b"incompletely", whole.stderr)
+
     def test_quiet_is_quiet(self):
         result = run("-r", SITE, "--policy", POLICY, "--quiet")
         self.assertEqual(result.stderr, b"")
