@@ -108,6 +108,22 @@ static void deny(struct session *session, enum pol_reason reason, bool audit)
     report(session, session->group, session->rule, audit);
 }
 
+static void check_sni(struct session *session)
+{
+    if (session->sni_check == POL_SNI_OFF || session->state != SESSION_ALLOWED ||
+        !(session->flags & POL_V_NAMED) ||
+        (session->facts.tls != HELLO_SEEN &&
+         (session->facts.tls != HELLO_INCOMPLETE || session->sni_check != POL_SNI_ENFORCE)) ||
+        linear_sni_granted(session->list, session->grants, &session->facts, session->group,
+                           session->now))
+        return;
+    session->flags |= POL_V_SNI_MISMATCH;
+    if (session->sni_check == POL_SNI_ENFORCE)
+        deny(session, POL_WHY_SNI_MISMATCH, session->audit_mode);
+    else
+        report(session, session->group, session->rule, true);
+}
+
 /* The client's octets are broken, too late, or not what they were: what waits for them is judged
  * without, what was judged by them is denied. `reloaded`: the policy has just changed. Returns
  * whether the flow has been judged. */
@@ -119,25 +135,13 @@ static bool incomplete(struct session *session, bool reloaded)
     session->deadline = POL_NEVER;
     session->facts.tls = HELLO_INCOMPLETE;
     let_go(session);
-    if (waits)
+    if (waits) {
         judge(session, reloaded || session->resume == POL_NONE ? 0 : session->resume);
-    else if (hung)
+        check_sni(session);
+    } else if (hung) {
         deny(session, POL_WHY_TLS_INCOMPLETE, !reloaded && session->audit_mode);
+    }
     return waits;
-}
-
-static void check_sni(struct session *session)
-{
-    if (session->sni_check == POL_SNI_OFF || session->state != SESSION_ALLOWED ||
-        !(session->flags & POL_V_NAMED) || session->facts.tls != HELLO_SEEN ||
-        linear_sni_granted(session->list, session->grants, &session->facts, session->group,
-                           session->now))
-        return;
-    session->flags |= POL_V_SNI_MISMATCH;
-    if (session->sni_check == POL_SNI_ENFORCE)
-        deny(session, POL_WHY_SNI_MISMATCH, session->audit_mode);
-    else
-        report(session, session->group, session->rule, true);
 }
 
 /* What an answer was based on must be what the server gets. */

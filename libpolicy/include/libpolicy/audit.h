@@ -97,7 +97,7 @@ typedef struct pol_audit_query {
 POL_API void pol_audit_query_init(pol_audit_query *query, size_t size);
 
 /**
- * Visits the findings that fit, newest last_seen first, then highest count. @p visit returns false
+ * Visits the findings that fit, newest last_seen first (in whole seconds), then highest count. @p visit returns false
  * to stop; it must not call back into @p audit.
  *
  * @return the number visited, or POL_E_NOMEM

@@ -564,7 +564,8 @@ static size_t collect(const pol_audit *audit, const pol_audit_query *query, stru
         const pol_finding *finding = &audit->findings[at];
 
         if (fits_query(query, finding))
-            hits[count++] = (struct hit){finding->last_seen, finding->count, at};
+            /* In whole seconds, as clients see it. */
+            hits[count++] = (struct hit){finding->last_seen / 1000, finding->count, at};
     }
     return count;
 }

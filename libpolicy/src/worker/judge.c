@@ -682,10 +682,19 @@ void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason
     tls_forget(worker, flow);
     if (watch >= WATCH_CHECK)
         count_incomplete(worker, reason);
-    if (watch == WATCH_PENDING)
+    if (watch == WATCH_PENDING) {
         resume(worker, index, reason);
-    else if (watch == WATCH_CHECK)
+        check_sni(worker, index);
+    } else if (watch == WATCH_CHECK) {
         deny_flow(worker, index, reason, decided_in_audit(worker, flow));
+    }
+}
+
+/* A ClientHello that could not be read is a missing SNI where that is enforced. */
+static bool may_have_sni(const pol_worker *worker, const struct flow *flow)
+{
+    return flow->tls == TLS_HELLO ||
+           (flow->tls == TLS_INCOMPLETE && worker->opts.sni_check == POL_SNI_ENFORCE);
 }
 
 /* sni_check on a flow that a rule with a hostname has allowed. */
@@ -696,7 +705,7 @@ static void check_sni(pol_worker *worker, uint32_t index)
     pol_verdict verdict;
 
     if (worker->opts.sni_check == POL_SNI_OFF || flow->state != FLOW_ALLOWED ||
-        !(flow->verdict_flags & POL_V_NAMED) || flow->tls != TLS_HELLO)
+        !(flow->verdict_flags & POL_V_NAMED) || !may_have_sni(worker, flow))
         return;
     facts_of_flow(worker, index, &facts);
     worker->walker.hits_group = POL_NONE;

@@ -614,7 +614,7 @@ Test(audit, the_limit_keeps_the_newest)
     pol_audit_query query;
 
     for (uint16_t port = 1; port <= 600; port++)
-        add(audit, sample_deny(6, "192.0.2.1", port), port);
+        add(audit, sample_deny(6, "192.0.2.1", port), (pol_wall)port * 1000);
     find_all(audit);
     cr_expect_eq(seen.count, 500, "the default");
 
