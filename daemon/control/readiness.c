@@ -119,6 +119,12 @@ static void check_running(struct readiness *readiness)
             snprintf(detail, sizeof(detail), "%s", worker_loop_problem(loop));
         else if (turned == 0)
             snprintf(detail, sizeof(detail), "worker %zu has not started", i);
+        else if (now > turned && now - turned > TURN_LIMIT_NS && worker_loop_waiting(loop))
+            snprintf(detail, sizeof(detail),
+                     "worker-%zu waits for the control thread, which has taken no events for "
+                     "%" PRIu64 " ms; the store is slow or stands still: see the log, and whether "
+                     "the disk of state.dir is full or busy",
+                     i, (now - turned) / 1000000);
         else if (now > turned && now - turned > TURN_LIMIT_NS)
             snprintf(detail, sizeof(detail), "worker %zu has been stuck for %" PRIu64 " ms", i,
                      (now - turned) / 1000000);

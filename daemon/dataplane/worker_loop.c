@@ -28,6 +28,7 @@ struct worker_loop {
     bool started; /* the first packet was seen */
     _Atomic(bool) stopping;
     _Atomic(int) phase;
+    _Atomic(bool) waiting; /* for room in the event ring */
     _Atomic(uint64_t) turned;
     _Atomic(uint64_t) packets;
     _Atomic(uint64_t) incomplete;
@@ -84,16 +85,20 @@ static bool is_stopping(const struct worker_loop *loop)
 static void turn(struct worker_loop *loop)
 {
     atomic_store_explicit(&loop->turned, clock_mono(), memory_order_relaxed);
+    atomic_store_explicit(&loop->waiting, false, memory_order_relaxed);
 }
 
-/* A file does not run away: rather than losing events, wait until the control thread has room. */
+/*
+ * A file does not run away: rather than losing events, wait until the control thread has room.
+ * This is no turn: a control thread that stands still must show.
+ */
 static void wait_for_room(struct worker_loop *loop)
 {
     struct timespec pause = {.tv_nsec = ROOM_NS};
 
+    atomic_store_explicit(&loop->waiting, true, memory_order_relaxed);
     loop->options.on_events(loop->options.user);
     nanosleep(&pause, NULL);
-    turn(loop);
 }
 
 static void hand_over(struct worker_loop *loop)
@@ -108,6 +113,8 @@ static void hand_over(struct worker_loop *loop)
         total += moved;
         if (room == 0)
             wait_for_room(loop);
+        else
+            turn(loop);
     } while (moved == room);
 
     if (total)
@@ -250,6 +257,11 @@ const char *worker_loop_problem(const struct worker_loop *loop)
 uint64_t worker_loop_turned(const struct worker_loop *loop)
 {
     return atomic_load_explicit(&loop->turned, memory_order_relaxed);
+}
+
+bool worker_loop_waiting(const struct worker_loop *loop)
+{
+    return atomic_load_explicit(&loop->waiting, memory_order_relaxed);
 }
 
 uint64_t worker_loop_packets(const struct worker_loop *loop)

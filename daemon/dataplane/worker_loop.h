@@ -53,9 +53,10 @@ const pol_worker *worker_loop_worker(const struct worker_loop *loop); /* for its
 enum worker_phase worker_loop_phase(const struct worker_loop *loop);
 const char *worker_loop_problem(const struct worker_loop *loop); /* when WORKER_FAILED */
 uint64_t worker_loop_turned(const struct worker_loop *loop);     /* clock_mono() of the last turn */
+bool worker_loop_waiting(const struct worker_loop *loop);        /* for the control thread's room */
 uint64_t worker_loop_packets(const struct worker_loop *loop);
 uint64_t worker_loop_incomplete(const struct worker_loop *loop); /* of the packets: not whole */
-pol_mono worker_loop_now(const struct worker_loop *loop); /* of the newest packet */
+pol_mono worker_loop_now(const struct worker_loop *loop);        /* of the newest packet */
 
 /* The time of day of a moment on the port's clock. */
 pol_wall worker_loop_wall(const struct worker_loop *loop, pol_mono at);

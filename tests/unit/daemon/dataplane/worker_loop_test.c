@@ -72,6 +72,32 @@ Test(worker_loop, a_full_ring_makes_it_wait_and_loses_nothing)
     cr_assert_eq(total + collect_all(), 200);
 }
 
+Test(worker_loop, waiting_for_room_is_no_turn)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+    struct text report = {0};
+    uint64_t turned;
+
+    node = (struct node){.frames = 200, .end = -ENODATA, .event_capacity = 4};
+    node_make(&node);
+    pol_policy_unref(node_publish(&node, NODE_DENY_ALL, 1));
+    node_run_worker(&node);
+    while (!worker_loop_waiting(node.loops[0]))
+        nanosleep(&pause, NULL);
+    turned = worker_loop_turned(node.loops[0]);
+    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 100000000}, NULL);
+    cr_assert_eq(worker_loop_turned(node.loops[0]), turned);
+    cr_assert_not(readiness_report(node.readiness, &report));
+    cr_assert(strstr(report.ptr, "worker-0 waits for the control thread"), "%s", report.ptr);
+    text_fini(&report);
+
+    while (worker_loop_phase(node.loops[0]) == WORKER_READING) {
+        collect_all();
+        nanosleep(&pause, NULL);
+    }
+    cr_assert_not(worker_loop_waiting(node.loops[0]));
+}
+
 Test(worker_loop, policies_are_taken_after_the_end_too)
 {
     struct timespec pause = {.tv_nsec = 1000000};
