@@ -142,6 +142,18 @@ void control_stop(struct control *control)
     thread_join(&control->thread);
 }
 
+/* What the node says of itself; a quote in the detail of a check would be escaped. */
+static bool is_draining(struct control *control)
+{
+    struct text report = {0};
+    bool draining;
+
+    readiness_report(control->options.readiness, &report);
+    draining = report.ptr && strstr(report.ptr, "{\"name\":\"draining\",\"ok\":false");
+    text_fini(&report);
+    return draining;
+}
+
 /* Workers go on handing over events meanwhile; one that waits for room could take no policy. */
 static bool wait_until_applied(struct control *control, uint64_t *ret_slowest)
 {
@@ -149,7 +161,7 @@ static bool wait_until_applied(struct control *control, uint64_t *ret_slowest)
     struct timespec pause = {.tv_nsec = 1000000};
 
     while (!publish_applied(control->options.publish, ret_slowest)) {
-        if (clock_mono() > deadline)
+        if (clock_mono() > deadline || is_draining(control))
             return false;
         observe_collect(control->options.observe);
         nanosleep(&pause, NULL);
@@ -160,6 +172,10 @@ static bool wait_until_applied(struct control *control, uint64_t *ret_slowest)
 struct application {
     pol_policy *policy;
     bool from_file;
+    pol_ctx *ctx; /* NULL: the policy is as it should be */
+    pol_str document;
+    bool default_allow; /* what the document was compiled with */
+    pol_diags *diags;
     struct control_applied applied;
 };
 
@@ -181,7 +197,7 @@ static enum control_result publish_and_wait(struct control *control, struct appl
     if (publish_send(control->options.publish, what->policy, applied->generation) < 0 ||
         !wait_until_applied(control, &applied->slowest)) {
         roll_back(control, before, applied);
-        return CONTROL_TIMED_OUT;
+        return is_draining(control) ? CONTROL_STOPPING : CONTROL_TIMED_OUT;
     }
 
     if (store_policy_activate(control->options.store, applied->generation) < 0) {
@@ -189,30 +205,94 @@ static enum control_result publish_and_wait(struct control *control, struct appl
         return CONTROL_STORE;
     }
 
+    publish_accept(control->options.publish, what->policy);
     applied->in_force = applied->generation;
     readiness_refuse_policy(control->options.readiness, NULL);
     log_info("policy: generation %llu is in force", (unsigned long long)applied->generation);
     return CONTROL_DONE;
 }
 
+static enum control_result compile(struct application *what, bool default_allow)
+{
+    pol_compile_options options;
+    int rc;
+
+    pol_policy_unref(what->policy);
+    what->policy = NULL;
+    pol_diags_free(what->diags);
+    what->diags = NULL;
+
+    pol_compile_options_init(&options, sizeof(options));
+    options.default_allow = what->default_allow = default_allow;
+    rc = pol_compile(what->ctx, what->document, &options, &what->policy, &what->diags);
+    return rc == POL_OK ? CONTROL_DONE : rc == POL_E_POLICY ? CONTROL_REFUSED : CONTROL_MEMORY;
+}
+
+/* The policy accepted meanwhile may have another default than was assumed when compiling. */
+static enum control_result settle_default(struct application *what, const pol_policy *before)
+{
+    bool default_allow = pol_policy_default_allow(before);
+
+    if (!what->ctx || what->default_allow == default_allow ||
+        pol_policy_default_allow(what->policy) != what->default_allow)
+        return CONTROL_DONE;
+    return compile(what, default_allow);
+}
+
+static bool same_document(const pol_policy *a, const pol_policy *b)
+{
+    uint8_t digest_a[32], digest_b[32];
+
+    pol_policy_digest(a, digest_a);
+    pol_policy_digest(b, digest_b);
+    return memcmp(digest_a, digest_b, sizeof(digest_a)) == 0;
+}
+
+static enum control_result keep(struct control *control, struct application *what)
+{
+    what->applied.generation = what->applied.in_force;
+    readiness_refuse_policy(control->options.readiness, NULL);
+    log_info("policy: the file has not changed; generation %llu stays in force",
+             (unsigned long long)what->applied.in_force);
+    return CONTROL_DONE;
+}
+
+static enum control_result replace(struct control *control, struct application *what,
+                                   pol_policy *before)
+{
+    enum control_result result = settle_default(what, before);
+    struct text document = {0};
+
+    if (result != CONTROL_DONE)
+        return result;
+
+    if (!control_policy_json(what->policy, &document) ||
+        store_policy_add(control->options.store, document.ptr, document.len, what->applied.in_force,
+                         &what->applied.generation) < 0)
+        result = CONTROL_STORE;
+    else
+        result = publish_and_wait(control, what, before);
+    text_fini(&document);
+    return result;
+}
+
 static enum control_result apply(struct control *control, void *arg)
 {
     struct application *what = arg;
     enum control_result result;
-    struct text document = {0};
-    pol_policy *before = publish_current(control->options.publish, &what->applied.in_force);
+    pol_policy *before = publish_accepted(control->options.publish);
 
+    pol_policy_unref(publish_current(control->options.publish, &what->applied.in_force));
     if (control->options.policy_pinned && !what->from_file)
         result = CONTROL_PINNED;
-    else if (!control_policy_json(what->policy, &document) ||
-             store_policy_add(control->options.store, document.ptr, document.len,
-                              what->applied.in_force, &what->applied.generation) < 0)
-        result = CONTROL_STORE;
+    else if (is_draining(control))
+        result = CONTROL_STOPPING;
+    else if (what->from_file && same_document(what->policy, before))
+        result = keep(control, what);
     else
-        result = publish_and_wait(control, what, before);
+        result = replace(control, what, before);
 
     pol_policy_unref(before);
-    text_fini(&document);
     return result;
 }
 
@@ -223,6 +303,26 @@ enum control_result control_apply(struct control *control, pol_policy *policy, b
     enum control_result result = ask(control, apply, &what);
 
     *ret_applied = what.applied;
+    return result;
+}
+
+enum control_result control_put(struct control *control, pol_ctx *ctx, pol_str document,
+                                struct control_applied *ret_applied, pol_policy **ret_policy,
+                                pol_diags **ret_diags)
+{
+    struct application what = {.ctx = ctx, .document = document};
+    enum control_result result;
+
+    if (control->stopping || is_draining(control))
+        result = CONTROL_STOPPING;
+    else
+        result = compile(&what, control_default_allow(control));
+    if (result == CONTROL_DONE)
+        result = ask(control, apply, &what);
+
+    *ret_applied = what.applied;
+    *ret_policy = what.policy;
+    *ret_diags = what.diags;
     return result;
 }
 
@@ -262,8 +362,7 @@ bool control_policy_json(const pol_policy *policy, struct text *out)
 
 bool control_default_allow(struct control *control)
 {
-    uint64_t generation;
-    pol_policy *policy = publish_current(control->options.publish, &generation);
+    pol_policy *policy = publish_accepted(control->options.publish);
     bool result = pol_policy_default_allow(policy);
 
     pol_policy_unref(policy);

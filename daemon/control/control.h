@@ -41,6 +41,8 @@ void control_wake(struct control *control);
 
 enum control_result {
     CONTROL_DONE,
+    CONTROL_REFUSED,   /* the document has errors */
+    CONTROL_MEMORY,    /* too little of it to compile the document */
     CONTROL_PINNED,    /* the policy file decides, not a request */
     CONTROL_TIMED_OUT, /* a worker did not take the policy; the one before is in force again */
     CONTROL_STORE,     /* the store cannot keep it; nothing has changed */
@@ -56,19 +58,31 @@ struct control_applied {
 
 /*
  * Any thread: brings a compiled policy into force, on the disk and in every worker, or changes
- * nothing. `from_file` passes where a pinned policy refuses requests.
+ * nothing. `from_file` passes where a pinned policy refuses requests; a file that says what is in
+ * force already is done at once and keeps the generation.
  */
 enum control_result control_apply(struct control *control, pol_policy *policy, bool from_file,
                                   struct control_applied *ret_applied);
+
+/*
+ * Any thread: the same for a document. Without default_policy it keeps the default of the policy
+ * that is accepted when its turn comes, not of one that is still tried or was taken back.
+ *
+ * @param ret_policy  what was compiled, NULL when nothing was; pol_policy_unref()
+ * @param ret_diags   may be set with every result; pol_diags_free()
+ */
+enum control_result control_put(struct control *control, pol_ctx *ctx, pol_str document,
+                                struct control_applied *ret_applied, pol_policy **ret_policy,
+                                pol_diags **ret_diags);
 
 /* Any thread: appends the findings that fit, newest first, and makes sure the store has them. */
 enum control_result control_findings(struct control *control, const pol_audit_query *query,
                                      struct text *out);
 
-/* The accepted document as JSON. False when memory is short. */
+/* The document of a policy as JSON. False when memory is short. */
 bool control_policy_json(const pol_policy *policy, struct text *out);
 
-/* What a document without default_policy gets: the default of the policy in force. */
+/* The default of the accepted policy. */
 bool control_default_allow(struct control *control);
 
 #endif

@@ -13,8 +13,9 @@ struct published {
 
 struct publish {
     pthread_mutex_t lock;   /* of the list: the control thread writes it, others read its end */
-    struct published *list; /* oldest first; the last one is in force */
+    struct published *list; /* oldest first; the last one was sent last */
     size_t count, capacity;
+    pol_policy *accepted; /* under the lock too */
     struct worker_loop *const *loops;
     size_t loop_count;
 };
@@ -41,6 +42,7 @@ void publish_free(struct publish *publish)
     for (size_t i = 0; i < publish->count; i++)
         pol_policy_unref(publish->list[i].policy);
     free(publish->list);
+    pol_policy_unref(publish->accepted);
     pthread_mutex_destroy(&publish->lock);
     free(publish);
 }
@@ -70,6 +72,8 @@ static int add(struct publish *publish, pol_policy *policy, uint64_t generation)
     rc = reserve(publish);
     if (rc == 0)
         publish->list[publish->count++] = (struct published){pol_policy_ref(policy), generation};
+    if (rc == 0 && !publish->accepted)
+        publish->accepted = pol_policy_ref(policy);
     pthread_mutex_unlock(&publish->lock);
     return rc;
 }
@@ -115,6 +119,28 @@ pol_policy *publish_current(struct publish *publish, uint64_t *ret_generation)
 
     *ret_generation = current.generation;
     return current.policy;
+}
+
+void publish_accept(struct publish *publish, pol_policy *policy)
+{
+    pol_policy *before;
+
+    pthread_mutex_lock(&publish->lock);
+    before = publish->accepted;
+    publish->accepted = pol_policy_ref(policy);
+    pthread_mutex_unlock(&publish->lock);
+
+    pol_policy_unref(before);
+}
+
+pol_policy *publish_accepted(struct publish *publish)
+{
+    pol_policy *accepted;
+
+    pthread_mutex_lock(&publish->lock);
+    accepted = pol_policy_ref(publish->accepted);
+    pthread_mutex_unlock(&publish->lock);
+    return accepted;
 }
 
 const pol_policy *publish_find(const struct publish *publish, uint64_t generation)

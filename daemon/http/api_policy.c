@@ -41,8 +41,7 @@ static void reply_yaml(struct http_reply *reply)
 
 void api_policy_get(struct api *api, const struct http_request *request, struct http_reply *reply)
 {
-    uint64_t generation;
-    pol_policy *policy = publish_current(api->publish, &generation);
+    pol_policy *policy = publish_accepted(api->publish);
 
     if (control_policy_json(policy, &reply->body) && wants_yaml(request->query))
         reply_yaml(reply);
@@ -54,33 +53,19 @@ static int write_errors(const void *object, char *buf, size_t capacity, size_t *
     return pol_json_errors(object, buf, capacity, ret_len);
 }
 
-static bool compile(struct api *api, const struct http_request *request, pol_policy **ret_policy,
-                    struct http_reply *reply)
-{
-    pol_compile_options options;
-    pol_diags *diags = NULL;
-    int rc;
-
-    pol_compile_options_init(&options, sizeof(options));
-    options.default_allow = control_default_allow(api->control);
-    rc = pol_compile(api->ctx, (pol_str){request->body, request->body_len}, &options, ret_policy,
-                     &diags);
-    if (rc == POL_E_POLICY) {
-        reply->status = 400;
-        json_append(&reply->body, write_errors, diags);
-    } else if (rc != POL_OK) {
-        respond_error(reply, 500, "%s", pol_status_text(rc));
-    }
-    pol_diags_free(diags);
-    return rc == POL_OK;
-}
-
 static void reply_result(enum control_result result, const struct control_applied *applied,
-                         const pol_policy *policy, struct http_reply *reply)
+                         const pol_policy *policy, const pol_diags *diags, struct http_reply *reply)
 {
     switch (result) {
     case CONTROL_DONE:
         control_policy_json(policy, &reply->body);
+        break;
+    case CONTROL_REFUSED:
+        reply->status = 400;
+        json_append(&reply->body, write_errors, diags);
+        break;
+    case CONTROL_MEMORY:
+        respond_error(reply, 500, "%s", pol_status_text(POL_E_NOMEM));
         break;
     case CONTROL_PINNED:
         respond_error(reply, 409,
@@ -110,11 +95,11 @@ void api_policy_put(struct api *api, const struct http_request *request, struct 
     struct control_applied applied = {0};
     enum control_result result;
     pol_policy *policy = NULL;
+    pol_diags *diags = NULL;
 
-    if (!compile(api, request, &policy, reply))
-        return;
-
-    result = control_apply(api->control, policy, false, &applied);
-    reply_result(result, &applied, policy, reply);
+    result = control_put(api->control, api->ctx, (pol_str){request->body, request->body_len},
+                         &applied, &policy, &diags);
+    reply_result(result, &applied, policy, diags, reply);
     pol_policy_unref(policy);
+    pol_diags_free(diags);
 }

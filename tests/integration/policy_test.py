@@ -72,6 +72,18 @@ class Put(TemporaryDirectory):
             self.assertEqual(daemon.put_policy(document).json()["default_policy"], "allow")
             self.assertEqual(daemon.get("/api/v1/policy").json()["default_policy"], "allow")
 
+    def test_a_policy_put_while_stopping_is_refused_at_once(self):
+        with Policyd("--pcap", self.capture()) as daemon:
+            daemon.process.send_signal(signal.SIGTERM)
+            reply = daemon.get("/ready")
+            while reply.json()["checks"][5]["ok"]:
+                reply = daemon.get("/ready")
+            began = time.monotonic()
+            reply = daemon.put_policy(policy(ALLOW))
+            self.assertLess(time.monotonic() - began, 1)
+            self.assertEqual((reply.status, reply.json()["error"]),
+                             (503, "the daemon is stopping; nothing was changed"))
+
     def test_rules_that_need_an_interceptor_make_the_node_not_ready(self):
         rule = {"id": "look", "action": "allow",
                 "match": {"proto": "tcp", "dst_ports": [443],
@@ -204,6 +216,10 @@ class File(TemporaryDirectory):
             daemon.expect_log("configuration was read again")
             self.assertEqual(rules_of(daemon), ["deny"])
             self.assertGreater(generation_of(daemon), generation)
+            generation = generation_of(daemon)
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.expect_log("the file has not changed; generation")
+            self.assertEqual((rules_of(daemon), generation_of(daemon)), (["deny"], generation))
             self.path("policy.json", "{")
             daemon.process.send_signal(signal.SIGHUP)
             daemon.expect_log("the policy before stays in force: .*policy.json:1:")

@@ -2,10 +2,14 @@
 #include "control/control.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <criterion/criterion.h>
+
+#include "core/clock.h"
 
 #include "support/node.h"
 
@@ -102,4 +106,132 @@ Test(control, who_asks_after_the_end_is_told)
     cr_assert_eq(control_findings(node.control, &query, &out), CONTROL_STOPPING);
     cr_assert_eq(put(NODE_ALLOW_ALL, false), CONTROL_STOPPING);
     text_fini(&out);
+}
+
+#define NO_DEFAULT "{\"source_groups\":[]}"
+
+/* A request of its own thread, like those of HTTP. */
+struct request {
+    pthread_t thread;
+    const char *document;
+    enum control_result result;
+    bool default_allow;
+};
+
+static void *serve(void *arg)
+{
+    struct request *request = arg;
+    struct control_applied ignored;
+    pol_policy *policy;
+    pol_diags *diags;
+
+    request->result =
+        control_put(node.control, node.ctx, (pol_str){request->document, strlen(request->document)},
+                    &ignored, &policy, &diags);
+    request->default_allow = policy && pol_policy_default_allow(policy);
+    pol_policy_unref(policy);
+    pol_diags_free(diags);
+    return NULL;
+}
+
+static void post(struct request *request, const char *document)
+{
+    request->document = document;
+    cr_assert_eq(pthread_create(&request->thread, NULL, serve, request), 0);
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000};
+
+    nanosleep(&pause, NULL);
+}
+
+static void wait_until_published(uint64_t wanted)
+{
+    uint64_t generation = 0;
+
+    for (int i = 0; i < 5000 && generation != wanted; i++) {
+        pol_policy_unref(publish_current(node.publish, &generation));
+        pause_ms(1);
+    }
+    cr_assert_eq(generation, wanted);
+}
+
+Test(control, a_policy_that_is_taken_back_gives_its_default_to_nobody)
+{
+    struct request first, second;
+    pol_policy *shown;
+
+    begin(false);
+    post(&first, NODE_ALLOW_ALL);
+    wait_until_published(2);
+    shown = publish_accepted(node.publish);
+    cr_assert_not(pol_policy_default_allow(shown), "it is only tried");
+    pol_policy_unref(shown);
+
+    post(&second, NO_DEFAULT);
+    pthread_join(first.thread, NULL);
+    cr_assert_eq(first.result, CONTROL_TIMED_OUT);
+    node_run_worker(&node);
+    pthread_join(second.thread, NULL);
+    cr_assert_eq(second.result, CONTROL_DONE);
+    cr_assert_not(second.default_allow);
+    cr_assert_not(control_default_allow(node.control));
+}
+
+Test(control, an_absent_default_is_the_one_accepted_when_its_turn_comes)
+{
+    struct request first, second, third;
+
+    begin(false);
+    post(&first, NODE_ALLOW_ALL);
+    wait_until_published(2);
+    post(&second, NO_DEFAULT);
+    pause_ms(200);
+    post(&third, NODE_DENY_ALL);
+    pause_ms(200);
+    node_run_worker(&node);
+    pthread_join(first.thread, NULL);
+    pthread_join(second.thread, NULL);
+    pthread_join(third.thread, NULL);
+    cr_assert_eq(first.result, CONTROL_DONE);
+    cr_assert_eq(second.result, CONTROL_DONE);
+    cr_assert(second.default_allow);
+    cr_assert_eq(third.result, CONTROL_DONE);
+    cr_assert_not(third.default_allow);
+    cr_assert_not(control_default_allow(node.control));
+}
+
+Test(control, nobody_waits_for_a_policy_while_the_node_drains)
+{
+    struct request first, second;
+    uint64_t began;
+
+    begin(false);
+    post(&first, NODE_ALLOW_ALL);
+    wait_until_published(2);
+    began = clock_mono();
+    readiness_drain(node.readiness);
+    post(&second, NODE_ALLOW_ALL);
+    pthread_join(second.thread, NULL);
+    pthread_join(first.thread, NULL);
+    cr_assert_lt(clock_mono() - began, UINT64_C(1000000000));
+    cr_assert_eq(first.result, CONTROL_STOPPING);
+    cr_assert_eq(second.result, CONTROL_STOPPING);
+    cr_assert_not(control_default_allow(node.control));
+    cr_assert_eq(stored_generation(), 0, "nothing was accepted");
+}
+
+Test(control, a_file_that_has_not_changed_keeps_the_generation)
+{
+    begin(true);
+    node_run_worker(&node);
+    cr_assert_eq(put(NODE_ALLOW_ALL, true), CONTROL_DONE);
+    cr_assert_eq(applied.generation, 2);
+    cr_assert_eq(put("{ \"default_policy\": \"allow\" }", true), CONTROL_DONE);
+    cr_assert_eq(applied.generation, 2);
+    cr_assert_eq(applied.in_force, 2);
+    cr_assert_eq(put(NODE_DENY_ALL, true), CONTROL_DONE);
+    cr_assert_eq(applied.generation, 3);
 }
