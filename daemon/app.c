@@ -22,6 +22,8 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "core/signals.h"
+#include "core/thread.h"
 #include "http/api.h"
 #include "http/auth.h"
 #include "http/server.h"
@@ -31,6 +33,18 @@
 #define STOP_NS         UINT64_C(4000000000)
 #define TOKEN_FILE_MOST 8192
 #define TOKEN_LEAST     16
+
+/* What app_start() waits with: opening a pipe takes as long as its writer likes. */
+#define LOOK_NS UINT64_C(50000000)
+#define LOOKS   20 /* until it is told */
+
+struct opening {
+    struct thread thread;
+    const char *path;
+    struct port *port;
+    struct text error;
+    int rc;
+};
 
 struct app {
     const struct config *config;
@@ -181,6 +195,61 @@ static void on_events(void *user)
     control_wake(app->control);
 }
 
+static void *open_port(void *arg)
+{
+    struct opening *opening = arg;
+
+    opening->rc = port_pcap_open(opening->path, &opening->port, &opening->error);
+    return NULL;
+}
+
+/* False when policyd is to stop: the thread still waits for the capture. */
+static bool wait_for_capture(struct opening *opening)
+{
+    enum signals_wish wish;
+
+    for (int looks = 1; !thread_join_within(&opening->thread, LOOK_NS); looks++) {
+        if (looks == LOOKS)
+            log_info("%s: waiting for the capture to begin", opening->path);
+        while ((wish = signals_wait(0)) != SIGNALS_NONE) {
+            if (wish == SIGNALS_STOP)
+                return false;
+            log_warn("the capture has not begun; send SIGHUP again when policyd listens");
+        }
+    }
+    return true;
+}
+
+/*
+ * In a thread of its own, so that signals are heard meanwhile. After -ECANCELED that thread goes on
+ * waiting and keeps what it was given.
+ */
+static int open_capture(const char *path, struct port **ret_port, struct text *error)
+{
+    struct opening *opening = calloc(1, sizeof(*opening));
+    int rc;
+
+    if (!opening)
+        return fail(error, -ENOMEM, "capture");
+
+    opening->path = path;
+    rc = thread_start(&opening->thread, "open-capture", open_port, opening);
+    if (rc < 0) {
+        free(opening);
+        return fail(error, rc, "capture");
+    }
+    if (!wait_for_capture(opening))
+        return -ECANCELED;
+
+    rc = opening->rc;
+    if (rc < 0)
+        text_addf(error, "%s\n", opening->error.ptr ? opening->error.ptr : strerror(-rc));
+    *ret_port = opening->port;
+    text_fini(&opening->error);
+    free(opening);
+    return rc;
+}
+
 static int make_dataplane(struct app *app, struct text *error)
 {
     struct worker_loop_options options = {.event_capacity = EVENT_CAPACITY,
@@ -189,11 +258,9 @@ static int make_dataplane(struct app *app, struct text *error)
                                           .user = app};
     int rc;
 
-    rc = port_pcap_open(app->config->value.dataplane.capture, &options.port, error);
-    if (rc < 0) {
-        text_add(error, "\n");
+    rc = open_capture(app->config->value.dataplane.capture, &options.port, error);
+    if (rc < 0)
         return rc;
-    }
 
     rc = make_worker(app, &options.worker);
     if (rc == 0)

@@ -12,10 +12,11 @@
 struct app;
 
 /*
- * Builds and starts everything. `config` must outlive the app.
+ * Builds and starts everything. `config` must outlive the app. Call signals_block() before.
  *
- * @return 0, -EINVAL when configuration or policy is at fault, or another negative errno; one line
- *         per problem is in `ret_error`
+ * @return 0, -EINVAL when configuration or policy is at fault, -ECANCELED when a signal ended the
+ * wait for the capture (a thread still waits: end without cleaning up), or another negative errno;
+ * one line per problem is in `ret_error`
  */
 int app_start(const struct config *config, bool temporary_state, struct app **ret_app,
               struct text *ret_error);

@@ -87,6 +87,10 @@ static int run(const struct options *options, const struct config *config)
     rc = app_start(config, temporary, &app, &errors);
     print(stderr, &errors);
     text_fini(&errors);
+    if (rc == -ECANCELED) {
+        log_info("stopped before the capture began");
+        _exit(EXIT_FINE);
+    }
     if (rc < 0)
         return rc == -EINVAL ? EXIT_CONFIG : EXIT_FAILED;
 

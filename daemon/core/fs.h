@@ -5,10 +5,12 @@
 #include <stddef.h>
 
 /*
- * Reads a whole file, which may be a pipe. The content is NUL-terminated and the caller's to
- * free().
+ * Reads a whole regular file. The process's own descriptors, /dev/stdin and /dev/fd/N, may be
+ * pipes; a named pipe is refused, for its opening could wait for ever. The content is
+ * NUL-terminated and the caller's to free().
  *
- * @return 0, -EFBIG when it is longer than `limit`, or another negative errno
+ * @return 0, -EFBIG when it is longer than `limit`, -ENOTSUP when it is no regular file, or another
+ *         negative errno
  */
 int fs_read_file(const char *path, size_t limit, char **ret_content, size_t *ret_len);
 

@@ -136,6 +136,39 @@ class Stopping(TemporaryDirectory):
             self.assertEqual(code, 0)
             self.assertLess(took, 6)
 
+    def stop_while_opening(self, capture, **options):
+        temporary = self.path("tmp")
+        os.makedirs(temporary, exist_ok=True)
+        process = subprocess.Popen([support.POLICYD, "--pcap", capture, "--http", "127.0.0.1:0"], stderr=subprocess.PIPE,
+                                   text=True, env={**os.environ, "TMPDIR": temporary}, **options)
+        self.addCleanup(process.kill)
+        self.assertIn("waiting for the capture to begin", process.stderr.readline())
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=10)
+        self.assertEqual(process.returncode, 0, errors)
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertEqual(os.listdir(temporary), [])
+
+    def test_sigterm_while_a_named_pipe_has_no_writer(self):
+        fifo = self.path("fifo")
+        os.mkfifo(fifo)
+        self.stop_while_opening(fifo)
+
+    def test_sigterm_while_standard_input_is_silent(self):
+        silent, writer = os.pipe()
+        self.addCleanup(os.close, writer)
+        self.addCleanup(os.close, silent)
+        self.stop_while_opening("-", stdin=silent)
+
+    def test_a_named_pipe_is_no_policy(self):
+        fifo = self.path("fifo")
+        os.mkfifo(fifo)
+        for flags in (["--policy", fifo], ["--admin-token-file", fifo], ["--config", fifo]):
+            code, _, errors = support.run("--pcap", self.capture(), "--http", "127.0.0.1:0", *flags)
+            self.assertIn(code, (1, 4), flags)
+            self.assertIn(fifo, errors)
+
     def test_a_client_that_says_nothing_does_not_hold_up_the_end(self):
         import socket
         with Policyd("--pcap", self.capture()) as daemon:
