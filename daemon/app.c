@@ -520,6 +520,12 @@ static int (*const steps[])(struct app *app, struct text *error) = {
     make_auth,     start_threads,
 };
 
+static void remove_temporary_state(const struct app *app)
+{
+    if (app->temporary_state && app->state_dir)
+        fs_remove_dir(app->state_dir);
+}
+
 static void app_free(struct app *app)
 {
     control_free(app->control);
@@ -533,8 +539,7 @@ static void app_free(struct app *app)
     auth_free(app->auth);
     http_metrics_free(app->metrics);
     store_close(app->store);
-    if (app->temporary_state && app->state_dir)
-        fs_remove_dir(app->state_dir);
+    remove_temporary_state(app);
     free(app->state_dir);
     free(app);
 }
@@ -631,5 +636,7 @@ bool app_stop(struct app *app)
         control_stop(app->control);
     if (clean)
         app_free(app);
+    else
+        remove_temporary_state(app); /* what is open in it stays usable until the end */
     return clean;
 }

@@ -14,9 +14,9 @@ struct app;
 /*
  * Builds and starts everything. `config` must outlive the app. Call signals_block() before.
  *
- * @return 0, -EINVAL when configuration or policy is at fault, -ECANCELED when a signal ended the
- * wait for the capture (a thread still waits: end without cleaning up), or another negative errno;
- * one line per problem is in `ret_error`
+ * @return 0; -EINVAL when configuration or policy is at fault; -ECANCELED when a signal ended the
+ *         wait for the capture (a thread still waits: end without cleaning up); or another negative
+ *         errno. One line per problem is in `ret_error`
  */
 int app_start(const struct config *config, bool temporary_state, struct app **ret_app,
               struct text *ret_error);
@@ -26,7 +26,7 @@ void app_reload(struct app *app, const struct options *options);
 
 /*
  * Drains and stops. False when a thread did not end in time: what it uses was left alone, and the
- * process must end without cleaning up.
+ * process must end without cleaning up; only a temporary state directory is gone.
  */
 bool app_stop(struct app *app);
 

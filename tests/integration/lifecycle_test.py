@@ -161,6 +161,26 @@ class Stopping(TemporaryDirectory):
         self.addCleanup(os.close, silent)
         self.stop_while_opening("-", stdin=silent)
 
+    def test_a_capture_that_stands_still_leaves_no_state_behind(self):
+        temporary = self.path("tmp")
+        os.makedirs(temporary)
+        with open(self.capture(), "rb") as file:
+            octets = file.read()
+        with subprocess.Popen([support.POLICYD, "--pcap", "-", "--http", "127.0.0.1:0"], stdin=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": temporary}) as process:
+            self.addCleanup(process.kill)
+            process.stdin.write(octets)
+            process.stdin.flush()
+            for line in process.stderr:
+                if b"listening on" in line:
+                    break
+            self.assertEqual(len(os.listdir(temporary)), 1)
+            process.send_signal(signal.SIGTERM)
+            errors = process.stderr.read()
+            self.assertEqual(process.wait(15), 0, errors)
+            self.assertIn(b"a thread did not end in time", errors)
+            self.assertEqual(os.listdir(temporary), [])
+
     def test_a_named_pipe_is_no_policy(self):
         fifo = self.path("fifo")
         os.mkfifo(fifo)
