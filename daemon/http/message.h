@@ -9,6 +9,8 @@
 
 #define HTTP_BODY_LIMIT 2097152 /* octets of a request body */
 
+struct http_reply;
+
 /* A request as the handlers see it; the texts belong to the server. Absent ones are NULL. */
 struct http_request {
     const char *method;
@@ -18,6 +20,12 @@ struct http_request {
     const char *cookie;        /* header value */
     const char *body;
     size_t body_len;
+    /*
+     * Reads the body into the request, which is nobody's wish before the sender's token is known.
+     * NULL: there is none to read. False: the reply says why not.
+     */
+    bool (*receive)(void *receiver, struct http_request *request, struct http_reply *reply);
+    void *receiver;
 };
 
 /* What goes back. Zero-initialised it is an empty 200. */

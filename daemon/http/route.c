@@ -57,6 +57,17 @@ static enum auth_outcome check(const struct route_context *context,
     return outcome;
 }
 
+static void handle(const struct route_context *context, const struct http_request *request,
+                   route_handler handler, struct http_reply *reply)
+{
+    struct http_request whole = *request;
+
+    if (whole.receive && !whole.receive(whole.receiver, &whole, reply))
+        return;
+    reply->status = 200;
+    handler(context->api, &whole, reply);
+}
+
 /* 404 needs no token, since the list of paths is public; a wrong method on a protected path does.
  */
 static void serve(const struct route_context *context, const struct http_request *request,
@@ -76,8 +87,7 @@ static void serve(const struct route_context *context, const struct http_request
         respond_error(reply, 405, "method not allowed: %s", request->method);
         memcpy(reply->allow, match->allow, sizeof(reply->allow));
     } else {
-        reply->status = 200;
-        match->route->handle(context->api, request, reply);
+        handle(context, request, match->route->handle, reply);
     }
 }
 
@@ -93,8 +103,14 @@ void route_serve(const struct route_context *context, const struct http_request 
                  struct http_reply *reply)
 {
     uint64_t began = clock_mono();
-    struct match match = find(context->table, request->method, request->path);
+    struct match match;
 
+    if (reply->status) {
+        http_metrics_request(context->metrics, "other", "other", reply->status, 0);
+        return;
+    }
+
+    match = find(context->table, request->method, request->path);
     serve(context, request, &match, reply);
     if (reply->body.failed)
         respond_error(reply, 500, "out of memory");

@@ -34,8 +34,9 @@ struct route_context {
 };
 
 /*
- * Answers a request: finds the route, checks the token, calls the handler. A HEAD is answered as
- * its GET; dropping the body is the server's.
+ * Answers a request: finds the route, checks the token, has the body read, calls the handler. A
+ * HEAD is answered as its GET; dropping the body is the server's. A reply that has a status when
+ * it comes in is counted and left alone.
  */
 void route_serve(const struct route_context *context, const struct http_request *request,
                  struct http_reply *reply);

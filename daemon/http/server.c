@@ -6,20 +6,31 @@
  */
 #include "http/server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <civetweb.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
 #include "http/head.h"
 #include "http/respond.h"
 
-#define DRAIN_LIMIT                                                                                \
-    (UINT64_C(16) * HTTP_BODY_LIMIT) /* what is read from a client before it is cut off */
+#define SECOND          UINT64_C(1000000000)
+#define CONNECTIONS_MIN 32     /* threads, most of which wait for clients */
+#define SILENCE_MS      "3000" /* after which a client that says nothing is given up */
+#define SILENCE_NS      (3 * SECOND)
+#define BODY_NS         (10 * SECOND) /* what a whole body may take */
+#define DRAIN_NS        SECOND
+#define DRAIN_LIMIT     ((size_t)16 * HTTP_BODY_LIMIT)
+#define DESCRIPTORS     4096 /* among which a connection's socket is looked for */
 
 struct server {
     struct server_options options;
@@ -35,13 +46,17 @@ struct exchange {
     struct http_request request;
     struct http_reply reply;
     char *body;
+    bool received; /* nothing of the body is left to read */
 };
+
+static char answered; /* marks connections that need no answer any more */
 
 static void send_reply(struct exchange *exchange)
 {
     struct http_reply *reply = &exchange->reply;
     struct text head = {0};
 
+    mg_set_user_connection_data(exchange->connection, &answered);
     respond_head(reply, exchange->request.path, &head);
     if (!head.failed && mg_write(exchange->connection, head.ptr, head.len) > 0 && reply->body.len &&
         strcmp(exchange->request.method, "HEAD") != 0)
@@ -65,14 +80,67 @@ static int check_head(const struct mg_request_info *info, const char **ret_reaso
     return head_check(&head, ret_reason);
 }
 
-/* A client that is still sending would lose the answer if the connection were closed on it. */
-static void drain(struct exchange *exchange, uint64_t length)
+/* Every reply passes here: `serve` counts refusals and makes all others. */
+static void finish(const struct server *server, struct exchange *exchange)
 {
-    char piece[16384];
-    int got = 1;
+    server->options.serve(server->options.user, &exchange->request, &exchange->reply);
+    send_reply(exchange);
+}
 
-    for (uint64_t left = length < DRAIN_LIMIT ? length : 0; left && got > 0; left -= (uint64_t)got)
-        got = mg_read(exchange->connection, piece, left < sizeof(piece) ? left : sizeof(piece));
+static bool is_socket(int fd, const struct mg_request_info *info)
+{
+    struct sockaddr_in peer = {0}, local = {0};
+    socklen_t peer_len = sizeof(peer), local_len = sizeof(local);
+    const struct server *server = info->user_data;
+    struct in_addr remote;
+
+    return getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+           peer.sin_family == AF_INET && ntohs(peer.sin_port) == info->remote_port &&
+           inet_pton(AF_INET, info->remote_addr, &remote) == 1 &&
+           peer.sin_addr.s_addr == remote.s_addr &&
+           getsockname(fd, (struct sockaddr *)&local, &local_len) == 0 &&
+           ntohs(local.sin_port) == server->port;
+}
+
+/*
+ * civetweb hides the socket, and mg_read() returns only when all it was asked for is there or the
+ * client has been silent for a while: without the socket nothing has a deadline.
+ */
+static int find_socket(const struct mg_request_info *info)
+{
+    for (int fd = 0; fd < DESCRIPTORS; fd++)
+        if (is_socket(fd, info))
+            return fd;
+    return -1;
+}
+
+/* A client that is still sending would lose the answer if the connection were closed on it. */
+static void drain(const struct exchange *exchange)
+{
+    uint64_t now = clock_mono(), end = now + DRAIN_NS;
+    struct pollfd wait = {.fd = find_socket(exchange->info), .events = POLLIN};
+    char piece[16384];
+    size_t total = 0;
+    ssize_t got = 1;
+
+    if (wait.fd < 0)
+        return;
+
+    shutdown(wait.fd, SHUT_WR);
+    for (; got > 0 && total < DRAIN_LIMIT && now < end; now = clock_mono()) {
+        if (poll(&wait, 1, (int)((end - now) / 1000000) + 1) <= 0)
+            break;
+        got = recv(wait.fd, piece, sizeof(piece), MSG_DONTWAIT);
+        total += got > 0 ? (size_t)got : 0;
+    }
+}
+
+static bool is_body_left(const struct exchange *exchange)
+{
+    return !exchange->received &&
+           (exchange->info->content_length > 0 ||
+            mg_get_header(exchange->connection, "Transfer-Encoding")) &&
+           !mg_get_header(exchange->connection, "Expect");
 }
 
 static void invite_body(struct exchange *exchange)
@@ -83,70 +151,83 @@ static void invite_body(struct exchange *exchange)
         mg_write(exchange->connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 }
 
-static bool read_exactly(struct exchange *exchange, size_t length)
+/* Asks for what has arrived, else for one octet: mg_read() waits for all it is asked for. */
+static size_t next_piece(int fd, size_t left)
 {
-    size_t have = 0;
-    int got;
+    int there = 0;
 
-    while (have < length) {
-        got = mg_read(exchange->connection, exchange->body + have, length - have);
-        if (got <= 0)
-            return false;
-        have += (size_t)got;
-    }
-    exchange->body[have] = '\0';
-    return true;
+    if (fd < 0 || ioctl(fd, FIONREAD, &there) < 0 || there < 1)
+        return 1;
+    return (size_t)there < left ? (size_t)there : left;
 }
 
-static bool read_body(struct exchange *exchange)
+/* Returns 0, or the status to answer with. */
+static int read_exactly(struct exchange *exchange, size_t length)
 {
+    uint64_t began = clock_mono(), last = began, now;
+    int fd = find_socket(exchange->info), got;
+
+    for (size_t have = 0; have < length; have += (size_t)got, last = now) {
+        got = mg_read(exchange->connection, exchange->body + have, next_piece(fd, length - have));
+        now = clock_mono();
+        if (now - began > BODY_NS || (got <= 0 && now - last >= SILENCE_NS))
+            return 408;
+        if (got <= 0)
+            return 400;
+    }
+    exchange->body[length] = '\0';
+    return 0;
+}
+
+static bool receive(void *receiver, struct http_request *request, struct http_reply *reply)
+{
+    struct exchange *exchange = receiver;
     long long announced = exchange->info->content_length;
     size_t length = announced > 0 ? (size_t)announced : 0;
+    int status;
 
     if (length > HTTP_BODY_LIMIT) {
-        respond_error(&exchange->reply, 413, "request body too large: %zu octets, the limit is %d",
-                      length, HTTP_BODY_LIMIT);
-        send_reply(exchange);
-        if (!mg_get_header(exchange->connection, "Expect"))
-            drain(exchange, length);
+        respond_error(reply, 413, "request body too large: %zu octets, the limit is %d", length,
+                      HTTP_BODY_LIMIT);
         return false;
     }
 
     exchange->body = malloc(length + 1);
     if (!exchange->body) {
-        respond_error(&exchange->reply, 503, "out of memory");
-        send_reply(exchange);
+        respond_error(reply, 503, "out of memory");
         return false;
     }
 
     if (length)
         invite_body(exchange);
-    if (!read_exactly(exchange, length)) {
-        respond_error(&exchange->reply, 400, "the request body ended early");
-        send_reply(exchange);
+    status = read_exactly(exchange, length);
+    if (status) {
+        respond_error(reply, status, "%s",
+                      status == 408 ? "the request body came too slowly"
+                                    : "the request body ended early");
         return false;
     }
 
-    exchange->request.body = exchange->body;
-    exchange->request.body_len = length;
+    exchange->received = true;
+    request->body = exchange->body;
+    request->body_len = length;
     return true;
 }
 
 static void answer(const struct server *server, struct exchange *exchange)
 {
-    const char *reason = "";
+    const char *method = exchange->request.method, *reason = "";
     int status = check_head(exchange->info, &reason);
 
     if (status) {
         respond_error(&exchange->reply, status, "%s", reason);
-        send_reply(exchange);
-        return;
+    } else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        exchange->request.receive = receive;
+        exchange->request.receiver = exchange;
     }
-
-    if (read_body(exchange)) {
-        server->options.serve(server->options.user, &exchange->request, &exchange->reply);
-        send_reply(exchange);
-    }
+    finish(server, exchange);
+    if (is_body_left(exchange))
+        drain(exchange);
 }
 
 static int on_request(struct mg_connection *connection)
@@ -159,7 +240,8 @@ static int on_request(struct mg_connection *connection)
                     .path = info->local_uri_raw ? info->local_uri_raw : "",
                     .query = info->query_string,
                     .authorization = mg_get_header(connection, "Authorization"),
-                    .cookie = mg_get_header(connection, "Cookie")},
+                    .cookie = mg_get_header(connection, "Cookie"),
+                    .body = ""},
     };
     int status;
 
@@ -178,9 +260,23 @@ static int on_error(struct mg_connection *connection, int status, const char *me
 
     respond_error(&exchange.reply, status, "%s",
                   message && *message ? message : respond_phrase(status));
-    send_reply(&exchange);
+    finish(mg_get_user_data(mg_get_context(connection)), &exchange);
     text_fini(&exchange.reply.body);
     return 0;
+}
+
+/*
+ * civetweb closes without a word, and without another callback, on targets that are not paths:
+ * "*" and those of proxies.
+ */
+static void on_close(const struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+
+    if (info && info->request_uri && !info->local_uri &&
+        mg_get_user_connection_data(connection) != &answered)
+        on_error((struct mg_connection *)connection, 400, "request target must be a path");
+    mg_set_user_connection_data(connection, NULL);
 }
 
 /*
@@ -198,8 +294,10 @@ static int on_log(const struct mg_connection *connection, const char *message)
 
 static int listen_on(struct server *server)
 {
-    struct mg_callbacks callbacks = {
-        .begin_request = on_request, .http_error = on_error, .log_message = on_log};
+    struct mg_callbacks callbacks = {.begin_request = on_request,
+                                     .http_error = on_error,
+                                     .connection_close = on_close,
+                                     .log_message = on_log};
     char host[POL_ADDR_TEXT], port[POL_ADDR_TEXT + 8], threads[16];
     const char *options[] = {
         "listening_ports",
@@ -207,7 +305,7 @@ static int listen_on(struct server *server)
         "num_threads",
         threads,
         "request_timeout_ms",
-        "5000",
+        SILENCE_MS,
         "max_request_size",
         "16384",
         "decode_url",
@@ -224,7 +322,8 @@ static int listen_on(struct server *server)
 
     pol_addr_format(&server->options.address.addr, host);
     snprintf(port, sizeof(port), "%s:%u", host, server->options.address.port);
-    snprintf(threads, sizeof(threads), "%u", server->options.threads);
+    snprintf(threads, sizeof(threads), "%u",
+             server->options.threads > CONNECTIONS_MIN ? server->options.threads : CONNECTIONS_MIN);
 
     server->context = mg_start(&callbacks, server, options);
     if (!server->context)

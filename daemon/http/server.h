@@ -10,16 +10,20 @@
 #include "http/message.h"
 
 /*
- * The listener. It takes requests apart, refuses what the head check refuses, reads bodies up to
- * their limit and sends what `serve` puts into the reply; it knows no path. A connection carries
- * one request: with a thread per connection an idle one would hold a thread.
+ * The listener. It takes requests apart, refuses what the head check refuses, reads bodies when
+ * `serve` asks for them, up to their limit and deadline, and sends what `serve` puts into the
+ * reply; it knows no path. A connection carries one request: with a thread per connection an idle
+ * one would hold a thread.
  */
 struct server;
 
 struct server_options {
     struct address address; /* loopback, IPv4 */
-    unsigned threads;
-    /* Called in one of the server's threads; `reply` is zero-initialised. */
+    unsigned threads;       /* at least; see CONNECTIONS_MIN in server.c */
+    /*
+     * Called in one of the server's threads; `reply` is zero-initialised, or has a status: then
+     * the listener has refused the request, which may lack a path, and it needs only counting.
+     */
     void (*serve)(void *user, const struct http_request *request, struct http_reply *reply);
     void *user;
 };

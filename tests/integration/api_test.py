@@ -4,9 +4,12 @@
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import hashlib
+import threading
+import time
 import unittest
 
 import support
@@ -125,6 +128,49 @@ class Refusals(unittest.TestCase):
         self.assertEqual(reply.status, 413)
         self.assertTrue(reply.json()["error"].startswith("request body too large: "))
         self.assertEqual(daemon.put_policy("x" * 2097152).status, 400)
+
+    def test_without_a_token_it_is_401_whatever_the_size(self):
+        self.assertEqual(daemon.put_policy("x" * (2097152 + 1), token=None).status, 401)
+
+    def test_bodies_that_drip_without_a_token_keep_nobody_waiting(self):
+        head = b"PUT /api/v1/policy HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n"
+        done = threading.Event()
+
+        def drip():
+            while not done.is_set():
+                with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as connection:
+                    try:
+                        connection.sendall(head)
+                        while not done.wait(0.2):
+                            connection.sendall(b"x")
+                    except OSError:
+                        pass
+
+        threads = [threading.Thread(target=drip) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(5):
+                time.sleep(0.3)
+                began = time.monotonic()
+                self.assertEqual(daemon.get("/health", token=None).status, 200)
+                self.assertLess(time.monotonic() - began, 2)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+
+    def test_refusals_before_routing_are_counted(self):
+        self.assertIn(b" 411 ", daemon.raw(b"PUT /api/v1/policy HTTP/1.1\r\nHost: h\r\n"
+                                           b"Transfer-Encoding: chunked\r\n\r\n"))
+        self.assertRegex(daemon.get("/metrics").body.decode(),
+                         r'http_requests_total\{path="other",method="other",status="411"\} [1-9]')
+
+    def test_targets_that_are_no_paths_are_400(self):
+        for target in (b"GET http://127.0.0.1:%d/health" % daemon.port, b"OPTIONS *"):
+            answer = daemon.raw(target + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), (target, answer))
+            self.assertTrue(answer.endswith(b'{"error":"request target must be a path"}'), (target, answer))
 
     def test_hostile_heads_are_refused_and_the_daemon_goes_on(self):
         host = b"\r\nHost: h\r\n\r\n"

@@ -90,3 +90,46 @@ Test(route, strangers_cannot_make_new_series)
     cr_assert_not(strstr(printed.ptr, "made"));
     text_fini(&printed);
 }
+
+static bool receive(void *receiver, struct http_request *request, struct http_reply *refusal)
+{
+    (void)request;
+    (void)refusal;
+    ++*(int *)receiver;
+    return true;
+}
+
+Test(route, a_body_is_read_only_for_those_who_may_send_it)
+{
+    struct route_context context = {&table, auth, metrics, NULL};
+    int read = 0;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct http_request request = {.method = cases[i].method,
+                                       .path = cases[i].path,
+                                       .authorization = cases[i].token,
+                                       .receive = receive,
+                                       .receiver = &read};
+
+        text_fini(&reply.body);
+        reply = (struct http_reply){0};
+        read = 0;
+        route_serve(&context, &request, &reply);
+        cr_assert_eq(read, cases[i].status == 200, "%s %s", cases[i].method, cases[i].path);
+    }
+}
+
+Test(route, what_the_listener_refused_is_counted_and_left_alone)
+{
+    struct route_context context = {&table, auth, metrics, NULL};
+    struct http_request request = {.method = "GET"};
+    struct text printed = {0};
+
+    reply.status = 411;
+    route_serve(&context, &request, &reply);
+    http_metrics_print(metrics, &printed);
+    cr_assert_eq(reply.status, 411);
+    cr_assert(strstr(printed.ptr,
+                     "http_requests_total{path=\"other\",method=\"other\",status=\"411\"} 1\n"));
+    text_fini(&printed);
+}

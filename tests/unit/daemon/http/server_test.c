@@ -15,9 +15,13 @@
 static struct server *server;
 
 /* Says back what arrived, so that a test sees what the handlers would. */
-static void echo(void *user, const struct http_request *request, struct http_reply *reply)
+static void echo(void *user, const struct http_request *sent, struct http_reply *reply)
 {
+    struct http_request whole = *sent, *request = &whole;
+
     (void)user;
+    if (reply->status || (whole.receive && !whole.receive(whole.receiver, &whole, reply)))
+        return;
     reply->status = 200;
     reply->type = "text/plain";
     text_addf(&reply->body, "%s %s ?%s a=%s c=%s len=%zu %.10s", request->method, request->path,
@@ -125,6 +129,8 @@ static const struct {
     {"PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2097153\r\nExpect: 100-continue\r\n\r\n",
      "413 "},
     {"complete nonsense\r\n\r\n", "400 "},
+    {"GET http://127.0.0.1:8080/health HTTP/1.1\r\nHost: h\r\n\r\n", "400 "},
+    {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "400 "},
 };
 
 Test(server, what_is_refused_is_refused_in_json_with_the_headers)
@@ -140,6 +146,28 @@ Test(server, what_is_refused_is_refused_in_json_with_the_headers)
         cr_assert(strstr(answer, "\r\nx-frame-options: DENY\r\n"), "%s", answer);
         cr_assert(strncmp(body_of(answer), "{\"error\":\"", 10) == 0, "%s", answer);
     }
+}
+
+Test(server, the_body_of_a_get_is_not_read)
+{
+    const char *answer = ask("GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+
+    cr_assert(strstr(answer, "len=0 "), "%s", answer);
+}
+
+Test(server, a_body_that_drips_has_a_deadline)
+{
+    const char *head = "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n";
+    int fd = connect_to_it();
+    char answer[64] = "";
+
+    send_all(fd, head, strlen(head));
+    for (int i = 0; i < 60 && recv(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT) < 0; i++) {
+        send_all(fd, "x", 1);
+        usleep(250000);
+    }
+    close(fd);
+    cr_assert(strncmp(answer, "HTTP/1.1 408 ", 13) == 0, "%s", answer);
 }
 
 Test(server, a_body_of_the_largest_size_passes)
