@@ -10,11 +10,14 @@
 #include "core/json.h"
 #include "core/log.h"
 
-#define GRANT_BATCH 64
+#define GRANT_BATCH   64
+#define FINDING_BATCH 256
 
 struct observe {
     struct observe_options options;
     pol_audit *audit;
+    pol_finding *unsaved; /* taken from the audit, not yet committed: at most FINDING_BATCH */
+    size_t unsaved_count;
     pol_grant *remembered; /* from the store, until the first packet tells the time */
     size_t remembered_count, remembered_capacity;
     uint64_t grants_written; /* learned and refreshed together, when grants were last written */
@@ -60,6 +63,11 @@ int observe_new(const struct observe_options *options, struct observe **ret_obse
         return -ENOMEM;
 
     observe->options = *options;
+    observe->unsaved = calloc(FINDING_BATCH, sizeof(*observe->unsaved));
+    if (!observe->unsaved) {
+        rc = -ENOMEM;
+        goto out;
+    }
     if (pol_audit_new(options->ctx, options->max_findings, &observe->audit) != POL_OK) {
         rc = -ENOMEM;
         goto out;
@@ -87,6 +95,7 @@ void observe_free(struct observe *observe)
         return;
 
     pol_audit_free(observe->audit);
+    free(observe->unsaved);
     free(observe->remembered);
     free(observe);
 }
@@ -135,11 +144,59 @@ void observe_collect(struct observe *observe)
     publish_forget(observe->options.publish, oldest);
 }
 
-static bool save_finding(void *user, const pol_finding *finding)
+static bool take_unsaved(void *user, const pol_finding *finding)
 {
     struct observe *observe = user;
 
-    return store_finding_put(observe->options.store, finding) == 0;
+    if (observe->unsaved_count == FINDING_BATCH)
+        return false;
+
+    observe->unsaved[observe->unsaved_count++] = *finding;
+    return true;
+}
+
+/* What was put is undone unless the whole transaction ends on the disk. */
+static int end_transaction(struct observe *observe, int rc)
+{
+    if (rc == 0)
+        return store_observed_commit(observe->options.store);
+
+    store_observed_undo(observe->options.store);
+    return rc;
+}
+
+static int save_unsaved(struct observe *observe)
+{
+    int rc;
+
+    rc = store_observed_begin(observe->options.store);
+    if (rc < 0)
+        return rc;
+
+    for (size_t i = 0; i < observe->unsaved_count && rc == 0; i++)
+        rc = store_finding_put(observe->options.store, &observe->unsaved[i]);
+    rc = end_transaction(observe, rc);
+    if (rc == 0)
+        observe->unsaved_count = 0;
+    return rc;
+}
+
+/*
+ * The audit forgets what it has handed over, but rows can be lost as late as in the commit. So they
+ * are kept until it succeeded, and otherwise written again next time, before what changed since.
+ */
+static int save_findings(struct observe *observe)
+{
+    bool more;
+    int rc = 0;
+
+    do {
+        pol_audit_changes(observe->audit, take_unsaved, observe);
+        more = observe->unsaved_count == FINDING_BATCH;
+        if (observe->unsaved_count)
+            rc = save_unsaved(observe);
+    } while (rc == 0 && more);
+    return rc;
 }
 
 static pol_mono newest_moment(const struct observe *observe)
@@ -153,29 +210,41 @@ static uint64_t since_1970(const struct observe *observe, pol_mono at)
     return worker_loop_wall(observe->options.loops[0], at) * 1000000 + at % 1000000;
 }
 
-static void save_grant(struct observe *observe, pol_grant *grant)
+static int save_grant(struct observe *observe, pol_grant *grant)
 {
     grant->learned = since_1970(observe, grant->learned);
     grant->answered = since_1970(observe, grant->answered);
     grant->used = since_1970(observe, grant->used);
     if (grant->expires != POL_NEVER)
         grant->expires = since_1970(observe, grant->expires);
-    store_grant_put(observe->options.store, grant);
+    return store_grant_put(observe->options.store, grant);
 }
 
-static void save_grants(struct observe *observe)
+static int put_grants(struct observe *observe)
 {
     pol_grant grants[GRANT_BATCH];
     pol_mono now = newest_moment(observe);
     uint32_t position = 0;
-    size_t count;
+    size_t count = GRANT_BATCH;
+    int rc;
 
-    store_grants_expire(observe->options.store, since_1970(observe, now));
-    do {
+    rc = store_grants_expire(observe->options.store, since_1970(observe, now));
+    while (rc == 0 && count == GRANT_BATCH) {
         count = pol_grants_list(observe->options.grants, &position, now, grants, GRANT_BATCH);
-        for (size_t i = 0; i < count; i++)
-            save_grant(observe, &grants[i]);
-    } while (count == GRANT_BATCH);
+        for (size_t i = 0; i < count && rc == 0; i++)
+            rc = save_grant(observe, &grants[i]);
+    }
+    return rc;
+}
+
+static int save_grants(struct observe *observe)
+{
+    int rc;
+
+    rc = store_observed_begin(observe->options.store);
+    if (rc < 0)
+        return rc;
+    return end_transaction(observe, put_grants(observe));
 }
 
 void observe_save(struct observe *observe, bool all)
@@ -183,16 +252,15 @@ void observe_save(struct observe *observe, bool all)
     pol_grants_stats stats;
     uint64_t answers;
 
-    if (store_observed_begin(observe->options.store) < 0)
+    if (save_findings(observe) < 0)
         return;
 
-    pol_audit_changes(observe->audit, save_finding, observe);
     pol_grants_stats_get(observe->options.grants, &stats);
     answers = stats.learned + stats.refreshed;
-    if ((all && answers) || answers != observe->grants_written)
-        save_grants(observe);
+    if (!(all && answers) && answers == observe->grants_written)
+        return;
 
-    if (store_observed_commit(observe->options.store) == 0)
+    if (save_grants(observe) == 0)
         observe->grants_written = answers;
 }
 

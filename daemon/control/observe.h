@@ -32,7 +32,8 @@ void observe_free(struct observe *observe);
 /* Takes in every event that waits. */
 void observe_collect(struct observe *observe);
 
-/* Writes what has changed to the store; `all` also grants that were merely used. */
+/* Writes what has changed to the store; `all` also grants that were merely used. What cannot be
+ * written now is written by a later call. */
 void observe_save(struct observe *observe, bool all);
 
 /* Appends the findings that fit as JSON objects with commas between them. */

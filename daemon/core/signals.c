@@ -22,6 +22,7 @@ void signals_block(void)
 
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* write() fails with EFBIG instead */
 }
 
 enum signals_wish signals_wait(uint64_t timeout_ns)

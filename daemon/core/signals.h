@@ -6,7 +6,10 @@
 
 enum signals_wish { SIGNALS_NONE, SIGNALS_STOP, SIGNALS_RELOAD };
 
-/* Blocks SIGTERM, SIGINT and SIGHUP for this thread and those it starts. Call before any thread. */
+/*
+ * Blocks SIGTERM, SIGINT and SIGHUP for this thread and those it starts; SIGPIPE and SIGXFSZ are
+ * ignored, so that writing fails instead. Call before any thread.
+ */
 void signals_block(void);
 
 /* Waits for one of them: SIGNALS_NONE when the time is over. */

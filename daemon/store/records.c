@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -18,6 +19,7 @@
 #define NODE_ID_SIZE 37
 
 struct store {
+    char *lock_path;
     int lock; /* held while the store is open; -1: not held */
     struct db *state;
     struct db *observed;
@@ -70,19 +72,15 @@ static const struct db_options observed_options = {
     .sync = DB_SYNC_NORMAL,
     .migrations = observed_migrations,
     .migration_count = sizeof(observed_migrations) / sizeof(observed_migrations[0]),
+    .busy_ms = 100, /* can be written later; a policy in the meantime cannot wait */
 };
 
 /* One daemon per directory: two would undo each other's policies. */
-static int take_lock(const char *dir, int *ret_lock)
+static int take_lock(const char *path, int *ret_lock)
 {
-    char *path = fs_join(dir, "lock");
     int fd, rc = 0;
 
-    if (!path)
-        return -ENOMEM;
-
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    free(path);
     if (fd < 0)
         return -errno;
 
@@ -96,10 +94,10 @@ static int take_lock(const char *dir, int *ret_lock)
     return 0;
 }
 
-static int open_state(struct store *store, const char *dir)
+static int open_state(struct store *store, const char *dir, struct text *words)
 {
     char *path = fs_join(dir, "state.db");
-    int rc = path ? db_open(path, &state_options, &store->state) : -ENOMEM;
+    int rc = path ? db_open(path, &state_options, &store->state, words) : -ENOMEM;
 
     free(path);
     return rc;
@@ -129,16 +127,17 @@ static int put_aside(const char *path)
     return rc;
 }
 
-static int open_observed(struct store *store, const char *dir)
+static int open_observed(struct store *store, const char *dir, struct text *words)
 {
     char *path = fs_join(dir, "observed.db");
-    int rc = path ? db_open(path, &observed_options, &store->observed) : -ENOMEM;
+    int rc = path ? db_open(path, &observed_options, &store->observed, words) : -ENOMEM;
 
     if (rc == -EUCLEAN) {
         log_error("store: %s is damaged and put aside; findings and grants begin anew", path);
         rc = put_aside(path);
+        text_clear(words);
         if (rc == 0)
-            rc = db_open(path, &observed_options, &store->observed);
+            rc = db_open(path, &observed_options, &store->observed, words);
     }
     free(path);
     return rc;
@@ -241,7 +240,7 @@ static int prepare_puts(struct store *store)
     return rc;
 }
 
-static void explain(const char *dir, const char *file, int rc, const struct db *db,
+static void explain(const char *dir, const char *file, int rc, const char *words,
                     struct text *error)
 {
     text_addf(error, "state directory \"%s\": %s%s", dir, file, *file ? ": " : "");
@@ -255,11 +254,23 @@ static void explain(const char *dir, const char *file, int rc, const struct db *
     case -ENOTSUP:
         text_add(error, "written by a newer version of policyd");
         break;
-    case -EIO:
-        text_add(error, db ? db_error(db) : strerror(-rc));
+    case -EACCES:
+        text_addf(
+            error,
+            "%s; it must be a file, not a link, that the user policyd runs as may read and write",
+            words ? words : strerror(-rc));
+        break;
+    case -EROFS:
+        text_addf(error,
+                  "%s; make the file and the directory writable for the user policyd runs as",
+                  words ? words : strerror(-rc));
+        break;
+    case -EBUSY:
+        text_addf(error, "%s; end the program that uses the file, and start again",
+                  words ? words : strerror(-rc));
         break;
     default:
-        text_add(error, strerror(-rc));
+        text_add(error, words ? words : strerror(-rc));
     }
 }
 
@@ -267,6 +278,7 @@ int store_open(const char *dir, struct store **ret_store, struct text *ret_error
 {
     struct store *store = calloc(1, sizeof(*store));
     const char *file = "";
+    struct text words = {0}; /* what SQLite said */
     int rc;
 
     if (!store) {
@@ -275,34 +287,42 @@ int store_open(const char *dir, struct store **ret_store, struct text *ret_error
     }
     store->lock = -1;
 
-    rc = fs_make_dir(dir);
+    store->lock_path = fs_join(dir, "lock");
+    rc = store->lock_path ? fs_make_dir(dir) : -ENOMEM;
     if (rc == 0)
-        rc = take_lock(dir, &store->lock);
+        rc = take_lock(store->lock_path, &store->lock);
     if (rc < 0)
         goto out;
 
     file = "state.db";
-    rc = open_state(store, dir);
-    if (rc == 0)
-        rc = load_node_id(store);
+    rc = open_state(store, dir, &words);
+    if (rc < 0)
+        goto out;
+    rc = load_node_id(store);
     if (rc == 0)
         rc = forget_pending(store);
-    if (rc < 0)
+    if (rc < 0) {
+        text_add(&words, db_error(store->state));
         goto out;
+    }
 
     file = "observed.db";
-    rc = open_observed(store, dir);
-    if (rc == 0)
-        rc = prepare_puts(store);
+    rc = open_observed(store, dir, &words);
     if (rc < 0)
         goto out;
+    rc = prepare_puts(store);
+    if (rc < 0) {
+        text_add(&words, db_error(store->observed));
+        goto out;
+    }
 
     *ret_store = store;
     store = NULL;
 
 out:
     if (rc < 0)
-        explain(dir, file, rc, store->state, ret_error);
+        explain(dir, file, rc, words.len ? words.ptr : NULL, ret_error);
+    text_fini(&words);
     store_close(store);
     return rc;
 }
@@ -319,6 +339,7 @@ void store_close(struct store *store)
     db_close(store->state);
     if (store->lock >= 0)
         close(store->lock);
+    free(store->lock_path);
     free(store);
 }
 
@@ -335,11 +356,30 @@ static int told(struct db *db, const char *what, int rc)
     return rc;
 }
 
+/* Files that were deleted under us take every write, and the next start finds none of it. */
+static int check_place(const struct store *store)
+{
+    struct stat held, named;
+
+    if (fstat(store->lock, &held) == 0 && stat(store->lock_path, &named) == 0 &&
+        held.st_dev == named.st_dev && held.st_ino == named.st_ino && !db_moved(store->state))
+        return 0;
+
+    log_error("store: policy: the state directory was deleted or replaced (%s, state.db); restart"
+              " policyd, then send the policy again",
+              store->lock_path);
+    return -ESTALE;
+}
+
 int store_policy_add(struct store *store, const char *document, size_t len, uint64_t above,
                      uint64_t *ret_generation)
 {
     struct db_query *query = NULL;
     int rc;
+
+    rc = check_place(store);
+    if (rc < 0)
+        return rc;
 
     /* sqlite_sequence remembers numbers of rows that are gone. */
     rc = db_prepare(store->state,
@@ -379,6 +419,11 @@ static int change(struct store *store, const char *sql)
 int store_policy_activate(struct store *store, uint64_t generation)
 {
     char sql[256];
+    int rc;
+
+    rc = check_place(store);
+    if (rc < 0)
+        return rc;
 
     snprintf(sql, sizeof(sql),
              "DELETE FROM policies WHERE state = 'active' AND generation != %" PRIu64 ";"
@@ -498,6 +543,11 @@ int store_observed_commit(struct store *store)
     if (rc < 0)
         db_rollback(store->observed);
     return rc;
+}
+
+void store_observed_undo(struct store *store)
+{
+    db_rollback(store->observed);
 }
 
 static void bind_string(struct db_query *query, int at, const char *text)

@@ -37,7 +37,12 @@ struct store_policy {
 int store_policy_add(struct store *store, const char *document, size_t len, uint64_t above,
                      uint64_t *ret_generation);
 
-/* The pending document of this generation is in force from now on. */
+/*
+ * The pending document of this generation is in force from now on.
+ *
+ * @return 0, -ESTALE (the files were deleted or replaced: the next start would not find it),
+ * another negative errno
+ */
 int store_policy_activate(struct store *store, uint64_t generation);
 
 /* The pending document goes, and the one in force goes on under another generation. */
@@ -61,6 +66,7 @@ int store_tokens(struct store *store, struct store_token *ret_tokens, size_t cap
 /* What has been observed is written in transactions: begin, any number of puts, commit. */
 int store_observed_begin(struct store *store);
 int store_observed_commit(struct store *store); /* undoes everything when it fails */
+void store_observed_undo(struct store *store);
 
 int store_finding_put(struct store *store, const pol_finding *finding); /* count 0 removes it */
 int store_findings(struct store *store, void (*visit)(void *user, const pol_finding *finding),

@@ -8,11 +8,16 @@
 
 #include <sqlite3.h>
 
+#define BUSY_MS    5000
+#define WORDS_SIZE 256
+
 struct db {
     sqlite3 *handle;
+    char words[WORDS_SIZE]; /* of the last failure */
 };
 
 struct db_query {
+    struct db *db;
     sqlite3_stmt *statement;
     int bound; /* the first failure of a binding, or SQLITE_OK */
 };
@@ -34,14 +39,40 @@ static int status_of(int rc)
         return -EUCLEAN;
     case SQLITE_CONSTRAINT:
         return -EEXIST;
+    case SQLITE_PERM:
+    case SQLITE_CANTOPEN:
+        return -EACCES;
+    case SQLITE_READONLY:
+        return -EROFS;
+    case SQLITE_BUSY:
+        return -EBUSY;
     default:
         return -EIO;
     }
 }
 
+/* Keeps the words of a failure: the handle has others after its next call. */
+static int checked(struct db *db, int rc)
+{
+    int status = status_of(rc);
+    int number = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    const char *message = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
+
+    if (status >= 0)
+        return status;
+
+    if (db->handle && sqlite3_extended_errcode(db->handle) == SQLITE_CANTOPEN_SYMLINK)
+        snprintf(db->words, sizeof(db->words), "%s (a symbolic link)", message);
+    else if (number && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN))
+        snprintf(db->words, sizeof(db->words), "%s (%s)", message, strerror(number));
+    else
+        snprintf(db->words, sizeof(db->words), "%s", message);
+    return status;
+}
+
 int db_exec(struct db *db, const char *sql)
 {
-    return status_of(sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
+    return checked(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
 int db_begin(struct db *db)
@@ -56,7 +87,8 @@ int db_commit(struct db *db)
 
 void db_rollback(struct db *db)
 {
-    db_exec(db, "ROLLBACK");
+    /* Unchecked: the failure that led here is the one to tell of. */
+    sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
 /*
@@ -68,7 +100,7 @@ static int set_pragmas(struct db *db, enum db_sync sync)
     int rc;
 
     rc = db_exec(db, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-                     "PRAGMA mmap_size = 0; PRAGMA busy_timeout = 5000;"
+                     "PRAGMA mmap_size = 0;"
                      "PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL;"
                      "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 67108864;");
     if (rc < 0)
@@ -147,7 +179,8 @@ static int migrate(struct db *db, const struct db_options *options)
     return rc;
 }
 
-int db_open(const char *path, const struct db_options *options, struct db **ret_db)
+int db_open(const char *path, const struct db_options *options, struct db **ret_db,
+            struct text *ret_error)
 {
     struct db *db = calloc(1, sizeof(*db));
     int rc;
@@ -155,18 +188,25 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
     if (!db)
         return -ENOMEM;
 
-    rc = status_of(sqlite3_open_v2(path, &db->handle,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-                                       SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
-                                   NULL));
+    rc = checked(db, sqlite3_open_v2(path, &db->handle,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                                         SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                                     NULL));
+    if (rc == 0)
+        rc = checked(db, sqlite3_busy_timeout(db->handle, BUSY_MS));
     if (rc == 0)
         rc = set_pragmas(db, options->sync);
     if (rc == 0)
         rc = check_integrity(db);
     if (rc == 0)
         rc = migrate(db, options);
-    if (rc < 0)
+    if (rc == 0 && options->busy_ms)
+        rc = checked(db, sqlite3_busy_timeout(db->handle, options->busy_ms));
+    if (rc < 0) {
+        if (ret_error)
+            text_add(ret_error, db->words);
         goto out;
+    }
 
     *ret_db = db;
     db = NULL;
@@ -187,7 +227,15 @@ void db_close(struct db *db)
 
 const char *db_error(const struct db *db)
 {
-    return sqlite3_errmsg(db->handle);
+    return db->words;
+}
+
+bool db_moved(struct db *db)
+{
+    int moved = 0;
+
+    sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return moved != 0;
 }
 
 int db_prepare(struct db *db, const char *sql, struct db_query **ret_query)
@@ -198,7 +246,8 @@ int db_prepare(struct db *db, const char *sql, struct db_query **ret_query)
     if (!query)
         return -ENOMEM;
 
-    rc = status_of(sqlite3_prepare_v2(db->handle, sql, -1, &query->statement, NULL));
+    query->db = db;
+    rc = checked(db, sqlite3_prepare_v2(db->handle, sql, -1, &query->statement, NULL));
     if (rc < 0) {
         free(query);
         return rc;
@@ -241,9 +290,11 @@ void db_bind_blob(struct db_query *query, int at, const void *octets, size_t len
 
 int db_step(struct db_query *query)
 {
-    if (query->bound != SQLITE_OK)
+    if (query->bound != SQLITE_OK) {
+        snprintf(query->db->words, sizeof(query->db->words), "%s", sqlite3_errstr(query->bound));
         return status_of(query->bound);
-    return status_of(sqlite3_step(query->statement));
+    }
+    return checked(query->db, sqlite3_step(query->statement));
 }
 
 int db_run(struct db_query *query)

@@ -2,12 +2,15 @@
 #ifndef STORE_SQLITE_H
 #define STORE_SQLITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/text.h"
+
 /*
  * A database file and the statements on it. One thread at a time. Functions return 0 or a negative
- * errno: -EIO for what SQLite reports, in which case db_error() says it in words.
+ * errno: -EIO for what only SQLite has a name for; db_error() says any failure in words.
  */
 struct db;
 struct db_query;
@@ -21,16 +24,23 @@ struct db_options {
     enum db_sync sync;
     const char *const *migrations; /* step i takes the schema from version i to i + 1 */
     size_t migration_count;
+    int busy_ms; /* how long to wait for somebody's lock once it is open; 0: 5 s */
 };
 
 /*
  * Opens or creates, checks the file's integrity and brings its schema up to date.
  *
- * @return 0, -EUCLEAN (damaged), -ENOTSUP (written by a newer version), another negative errno
+ * @return 0, -EUCLEAN (damaged), -ENOTSUP (written by a newer version), -EACCES (no file that can
+ * be opened for writing), -EROFS (cannot be written), -EBUSY (locked), another negative errno; then
+ * `ret_error`, which may be NULL, says what SQLite said, if anything
  */
-int db_open(const char *path, const struct db_options *options, struct db **ret_db);
+int db_open(const char *path, const struct db_options *options, struct db **ret_db,
+            struct text *ret_error);
 void db_close(struct db *db);
-const char *db_error(const struct db *db); /* of the last failure; valid until the next call */
+const char *db_error(const struct db *db); /* of the last failure; valid until the next one */
+
+/* The file of this name is no longer the one that is open: it was deleted, moved or replaced. */
+bool db_moved(struct db *db);
 
 /* One or more statements without parameters and results. */
 int db_exec(struct db *db, const char *sql);

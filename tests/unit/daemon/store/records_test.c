@@ -5,10 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
 #include "core/fs.h"
+#include "core/signals.h"
 
 static char *dir;
 static struct store *store;
@@ -270,4 +274,86 @@ Test(records, a_damaged_policy_database_stops_the_start_with_a_reason)
     damage("state.db");
     cr_assert_eq(store_open(dir, &store, &error), -EUCLEAN);
     cr_assert(strstr(error.ptr, "state.db: the file is damaged; restore a backup"));
+}
+
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size == RLIM_INFINITY ? limit.rlim_max : size;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+Test(records, a_full_disk_fails_a_policy_and_nothing_else)
+{
+    uint64_t first = add("one", 0), second = 0;
+
+    signals_block();
+    cr_assert_eq(store_policy_activate(store, first), 0);
+    limit_files(1024);
+    cr_assert_lt(store_policy_add(store, "two", 3, first, &second), 0);
+    limit_files(RLIM_INFINITY);
+    expect_active("one", first);
+    second = add("two", first);
+    cr_assert_eq(store_policy_activate(store, second), 0);
+    reopen();
+    expect_active("two", second);
+}
+
+Test(records, a_commit_that_fails_undoes_the_findings_and_can_be_tried_again)
+{
+    pol_finding finding = {
+        .type = POL_FIND_DNS_DENY, .count = 1, .group = "g", .name = "x.example"};
+
+    signals_block();
+    limit_files(1024);
+    cr_assert_eq(store_observed_begin(store), 0);
+    cr_assert_eq(store_finding_put(store, &finding), 0);
+    cr_assert_lt(store_observed_commit(store), 0);
+    limit_files(RLIM_INFINITY);
+    cr_assert_eq(store_findings(store, remember, NULL), 0);
+    cr_assert_eq(found_count, 0);
+    put(&finding);
+    cr_assert_eq(store_findings(store, remember, NULL), 0);
+    cr_assert_eq(found_count, 1);
+}
+
+static void drop_file(const char *name)
+{
+    char *path = fs_join(dir, name);
+
+    cr_assert_eq(unlink(path), 0);
+    free(path);
+}
+
+Test(records, a_policy_is_refused_when_its_file_is_gone)
+{
+    uint64_t first = add("one", 0), second = 0;
+
+    drop_file("state.db");
+    cr_assert_eq(store_policy_activate(store, first), -ESTALE);
+    cr_assert_eq(store_policy_add(store, "two", 3, first, &second), -ESTALE);
+}
+
+Test(records, a_policy_is_refused_when_another_process_could_take_the_directory)
+{
+    uint64_t first = add("one", 0);
+
+    drop_file("lock");
+    cr_assert_eq(store_policy_activate(store, first), -ESTALE);
+}
+
+Test(records, a_start_that_fails_names_the_file_and_the_reason)
+{
+    char *path = fs_join(dir, "observed.db");
+
+    store_close(store);
+    store = NULL;
+    drop_file("observed.db");
+    cr_assert_eq(mkdir(path, 0700), 0);
+    cr_expect_eq(store_open(dir, &store, &error), -EACCES);
+    cr_expect(strstr(error.ptr, "observed.db: unable to open database file"), "%s", error.ptr);
+    cr_expect_eq(rmdir(path), 0);
+    free(path);
 }

@@ -12,6 +12,7 @@
 
 static char *dir, *path;
 static struct db *db;
+static struct text words;
 
 static const char *const migrations[] = {
     "CREATE TABLE one (a INTEGER)",
@@ -27,6 +28,7 @@ static void setup(void)
 static void teardown(void)
 {
     db_close(db);
+    text_fini(&words);
     fs_remove_dir(dir);
     free(path);
     free(dir);
@@ -36,11 +38,12 @@ TestSuite(sqlite, .init = setup, .fini = teardown);
 
 static int open_at(size_t version, enum db_sync sync)
 {
-    struct db_options options = {sync, migrations, version};
+    struct db_options options = {
+        .sync = sync, .migrations = migrations, .migration_count = version, .busy_ms = 20};
 
     db_close(db);
     db = NULL;
-    return db_open(path, &options, &db);
+    return db_open(path, &options, &db, &words);
 }
 
 static int64_t ask(const char *sql)
@@ -106,4 +109,44 @@ Test(sqlite, a_failed_binding_fails_the_statement)
     cr_assert_eq(db_run(query), 0);
     db_finish(query);
     cr_assert_eq(ask("SELECT count(*) FROM one"), 1);
+}
+
+Test(sqlite, a_lock_is_waited_for_as_long_as_asked)
+{
+    struct db *other;
+
+    cr_assert_eq(open_at(2, DB_SYNC_FULL), 0);
+    cr_assert_eq(ask("PRAGMA busy_timeout"), 20);
+    other = db;
+    db = NULL;
+    cr_assert_eq(open_at(2, DB_SYNC_FULL), 0);
+    cr_assert_eq(db_begin(other), 0);
+    cr_assert_eq(db_begin(db), -EBUSY);
+    cr_assert_str_eq(db_error(db), "database is locked");
+    db_close(other);
+}
+
+Test(sqlite, a_failure_keeps_its_words)
+{
+    cr_assert_eq(open_at(2, DB_SYNC_FULL), 0);
+    cr_assert_eq(db_begin(db), 0);
+    cr_assert_lt(db_exec(db, "INSERT INTO nowhere VALUES (1)"), 0);
+    db_rollback(db);
+    cr_assert_str_eq(db_error(db), "no such table: nowhere");
+}
+
+Test(sqlite, what_cannot_be_opened_says_why)
+{
+    free(path);
+    path = fs_join(dir, "missing/test.db");
+    cr_assert_eq(open_at(2, DB_SYNC_FULL), -EACCES);
+    cr_assert(strstr(words.ptr, "unable to open database file"), "%s", words.ptr);
+}
+
+Test(sqlite, a_file_that_is_gone_is_noticed)
+{
+    cr_assert_eq(open_at(2, DB_SYNC_FULL), 0);
+    cr_assert_not(db_moved(db));
+    cr_assert_eq(remove(path), 0);
+    cr_assert(db_moved(db));
 }
