@@ -567,11 +567,13 @@ int app_start(const struct config *config, bool temporary_state, struct app **re
     return 0;
 }
 
-static void apply_pinned_policy(struct app *app, const struct config *config)
+/* Says itself what went wrong. */
+static bool apply_pinned_policy(struct app *app, const struct config *config)
 {
     struct control_applied applied;
     struct text report = {0};
     pol_policy *policy = NULL;
+    bool done = false;
 
     if (policy_file_load(app->ctx, config->value.policy.file,
                          config->value.policy.fallback == CONFIG_POLICY_ALLOW, &policy,
@@ -579,8 +581,11 @@ static void apply_pinned_policy(struct app *app, const struct config *config)
         log_error("the policy before stays in force: %s", report.ptr ? report.ptr : "");
     else if (control_apply(app->control, policy, true, &applied) != CONTROL_DONE)
         log_error("the pinned policy could not be brought into force");
+    else
+        done = true;
     pol_policy_unref(policy);
     text_fini(&report);
+    return done;
 }
 
 static void name_restarts(const struct config *before, const struct config *after)
@@ -614,9 +619,9 @@ void app_reload(struct app *app, const struct options *options)
     log_set_level((enum log_level)config.value.log.level);
     readiness_advise(app->readiness, &config.value.readiness.advisory);
     name_restarts(app->config, &config);
-    if (app->config->value.policy.pin_file && config.value.policy.file)
-        apply_pinned_policy(app, &config);
-    log_info("configuration was read again");
+    if (!app->config->value.policy.pin_file || !config.value.policy.file ||
+        apply_pinned_policy(app, &config))
+        log_info("configuration was read again");
     config_fini(&config);
 }
 

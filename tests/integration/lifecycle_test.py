@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 import unittest
+import unittest.mock
 
 import support
 from support import Policyd, TemporaryDirectory, policy, tcp_syn
@@ -88,9 +89,9 @@ class Tokens(TemporaryDirectory):
                 self.assertNotIn(token.encode(), file.read(), name)
 
     def test_with_flags_alone_nothing_is_left_behind(self):
-        before = set(os.listdir("/tmp"))
-        self.start()
-        self.assertEqual([name for name in set(os.listdir("/tmp")) - before if name.startswith("policyd.")], [])
+        with TemporaryDirectory() as place, unittest.mock.patch.dict(os.environ, TMPDIR=place):
+            self.start()
+            self.assertEqual(os.listdir(place), [])
 
     def test_a_weak_token_file_is_refused(self):
         for content in ("", "short\n", "two words that are long enough\n"):
