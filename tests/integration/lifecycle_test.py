@@ -6,6 +6,7 @@ import re
 import signal
 import struct
 import subprocess
+import tempfile
 import time
 import unittest
 import unittest.mock
@@ -89,7 +90,7 @@ class Tokens(TemporaryDirectory):
                 self.assertNotIn(token.encode(), file.read(), name)
 
     def test_with_flags_alone_nothing_is_left_behind(self):
-        with TemporaryDirectory() as place, unittest.mock.patch.dict(os.environ, TMPDIR=place):
+        with tempfile.TemporaryDirectory() as place, unittest.mock.patch.dict(os.environ, TMPDIR=place):
             self.start()
             self.assertEqual(os.listdir(place), [])
 
