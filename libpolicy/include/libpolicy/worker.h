@@ -206,6 +206,38 @@ enum pol_midstream {
     POL_MIDSTREAM_DENY   /* TCP that does not begin with a SYN is denied */
 };
 
+/* What is not an IP flow, or not one that policy can judge, each counted
+ * (policyd_control_frames_total) and treated as pol_worker_options.control says. Where a kind
+ * passes, it passes in link scope only. */
+enum pol_control {
+    POL_CONTROL_ARP,       /* RFC 826 */
+    POL_CONTROL_NDP,       /* RFC 4861: hop limit 255; router advertisements and redirects from
+                              outside only */
+    POL_CONTROL_GROUPS,    /* IGMP with TTL 1 (RFC 3376 4), MLD with hop limit 1 (RFC 3810 5) */
+    POL_CONTROL_DHCP,      /* RFC 2131: to 255.255.255.255, or unicast with a server or relay whose
+                              OFFER or ACK crossed within the lease; server messages from outside */
+    POL_CONTROL_DHCPV6,    /* RFC 8415: to ff02::1:2, and link-local replies from outside */
+    POL_CONTROL_EAPOL,     /* IEEE 802.1X */
+    POL_CONTROL_LLDP,      /* IEEE 802.1AB */
+    POL_CONTROL_STP,       /* IEEE 802.1D: LLC 42/42/03 */
+    POL_CONTROL_MULTICAST, /* IP multicast from outside, of no kind above. What comes from inside is
+                              judged like any packet */
+    POL_CONTROL_OTHER,     /* every other EtherType and LLC frame */
+    POL_CONTROL_COUNT
+};
+
+enum pol_control_policy {
+    POL_CONTROL_PASS,
+    POL_CONTROL_JUDGE, /* like an ordinary packet (NDP, GROUPS, DHCP, DHCPV6); MULTICAST: passes
+                          where an inside member joined the group and a rule allows that member the
+                          group's address. Not for kinds without an IP header */
+    POL_CONTROL_DROP
+};
+
+/* "arp", "ndp", "groups", "dhcp", "dhcpv6", "eapol", "lldp", "stp", "multicast", "other". Static
+ * storage. */
+POL_API const char *pol_control_word(unsigned control);
+
 typedef struct pol_worker_options {
     size_t size;
     uint32_t flow_capacity;    /* 32 768; 0: no flow table (DNS and interception threads) */
@@ -236,6 +268,11 @@ typedef struct pol_worker_options {
     size_t inside_resolver_count;
     pol_grants *grants;        /* may be NULL: no names. Must outlive the worker, which is a reader
                                   and, for DNS, a learner of it */
+    const pol_addr *own;       /* addresses of this host: special, like private ones (grants.h) */
+    size_t own_count;
+    uint8_t control[16];       /* enum pol_control_policy by enum pol_control; all POL_CONTROL_PASS
+                                  but MULTICAST and OTHER, which are POL_CONTROL_DROP */
+    uint32_t member_capacity;  /* 1 024 multicast memberships and DHCP servers known */
 } pol_worker_options;
 
 POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
@@ -294,6 +331,13 @@ POL_API size_t pol_worker_flush(pol_worker *worker, pol_mono now);
 /** Moves up to @p capacity events out of the ring, oldest first; returns how many. When the ring
  *  was full, events were dropped and counted (policyd_events_dropped_total). */
 POL_API size_t pol_worker_drain(pol_worker *worker, pol_event *ret_events, size_t capacity);
+
+/**
+ * Chooses which kinds of events the worker makes from now on: bit (1 << kind) of enum
+ * pol_event_kind. All of them at first; FLOW_ACTIVE also needs options.report_interval. What nobody
+ * reads costs nothing. Counters do not change.
+ */
+POL_API void pol_worker_report(pol_worker *worker, uint32_t kinds);
 
 /** Flows in the table now, denied entries included. */
 POL_API uint32_t pol_worker_flow_count(const pol_worker *worker);
