@@ -58,6 +58,14 @@ static void write_verdict(struct json *json, const pol_event *event, const pol_p
     json_u64(json, "generation", verdict->generation);
 }
 
+static void write_vlan(struct json *json, uint16_t vlan)
+{
+    if (vlan)
+        json_u64(json, "vlan", vlan);
+    else
+        json_null(json, "vlan");
+}
+
 static void write_flow(struct json *json, const pol_event *event)
 {
     json_name(json, "sni", (pol_str){event->name, event->name_len});
@@ -93,6 +101,7 @@ int pol_json_event(const pol_event *event, const pol_policy *policy, pol_str nod
     write_contract(&json, event, node_id, wall);
     json_text(&json, "kind", event_kind_word(event->kind));
     write_verdict(&json, event, policy);
+    write_vlan(&json, event->vlan);
     if (event->kind == POL_EV_DNS)
         write_dns(&json, event);
     else

@@ -185,8 +185,7 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
     if (rejudged)
         judge_again(worker, index);
     read_payload(worker, index, packet, reply);
-    if (worker->opts.report_interval &&
-        worker->now - flow->reported >= worker->opts.report_interval)
+    if (worker->now - flow->reported >= worker->report_interval)
         report_flow(worker, index, POL_EV_FLOW_ACTIVE, POL_END_NONE);
     flow_verdict(worker, flow, reply, verdict);
     verdict->flags |= POL_V_KNOWN | (rejudged ? POL_V_REJUDGED : 0);

@@ -232,7 +232,8 @@ void dns_report_shadow(pol_worker *worker, const struct query *query, const pol_
     struct asked asked;
     uint32_t step;
 
-    if (!policy || !policy->has_audit_deny || decided->raw_action != POL_ALLOW)
+    if (!policy || !policy->has_audit_deny || decided->raw_action != POL_ALLOW ||
+        !events_wanted(&worker->events, POL_EV_DENY))
         return;
     ask(worker, &query->dns.client, &asked);
     patterns_of(worker, &query->dns, &names);

@@ -12,7 +12,7 @@ int events_init(struct events *events, const pol_mem *mem, uint32_t capacity)
 
     while (size < capacity)
         size *= 2;
-    *events = (struct events){.mask = size - 1, .capacity = size};
+    *events = (struct events){.mask = size - 1, .capacity = size, .kinds = UINT32_MAX};
     events->ring = mem_array(mem, size, sizeof(*events->ring));
     return events->ring ? POL_OK : POL_E_NOMEM;
 }

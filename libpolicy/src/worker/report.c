@@ -9,11 +9,17 @@ enum {
     OTHER_GROUPS = 8 /* groups of the opener that are asked for a name */
 };
 
-static pol_event *place(pol_worker *worker)
+/* NULL: nobody reads this kind, or there is no room. */
+static pol_event *place(pol_worker *worker, enum pol_event_kind kind)
 {
-    pol_event *event = events_place(&worker->events);
+    pol_event *event;
 
-    if (!event)
+    if (!events_wanted(&worker->events, kind))
+        return NULL;
+    event = events_place(&worker->events);
+    if (event)
+        event->kind = (uint8_t)kind;
+    else
         counter_add(&worker->counters, COUNT_EVENTS_DROPPED, 1);
     return event;
 }
@@ -99,12 +105,12 @@ static void put_flow(pol_worker *worker, uint32_t index, pol_event *event)
 void report_flow(pol_worker *worker, uint32_t index, enum pol_event_kind kind, enum pol_end end)
 {
     struct flow *flow = &worker->flows.flows[index];
-    pol_event *event = place(worker);
+    pol_event *event = place(worker, kind);
 
-    flow->reported = worker->now;
+    if (events_wanted(&worker->events, kind))
+        flow->reported = worker->now;
     if (!event)
         return;
-    event->kind = (uint8_t)kind;
     event->end = (uint8_t)end;
     event->at = worker->now;
     put_flow(worker, index, event);
@@ -117,12 +123,11 @@ void report_flow(pol_worker *worker, uint32_t index, enum pol_event_kind kind, e
 void report_deny(pol_worker *worker, const struct passage *passage, uint32_t index,
                  const pol_verdict *verdict)
 {
-    pol_event *event = place(worker);
+    pol_event *event = place(worker, POL_EV_DENY);
     const pol_packet *packet = passage ? passage->packet : NULL;
 
     if (!event)
         return;
-    event->kind = POL_EV_DENY;
     event->at = worker->now;
     if (index != POL_NONE) {
         put_flow(worker, index, event);
@@ -160,23 +165,20 @@ static void put_query(pol_worker *worker, const struct query *query, const pol_v
 
 void report_query_deny(pol_worker *worker, const struct query *query, const pol_verdict *verdict)
 {
-    pol_event *event = place(worker);
+    pol_event *event = place(worker, POL_EV_DENY);
 
-    if (!event)
-        return;
-    event->kind = POL_EV_DENY;
-    put_query(worker, query, verdict, event);
+    if (event)
+        put_query(worker, query, verdict, event);
 }
 
 void report_dns(pol_worker *worker, const struct query *query, const pol_verdict *verdict,
                 const struct dns_answer *answer, uint8_t rcode, unsigned learned)
 {
-    pol_event *event = place(worker);
+    pol_event *event = place(worker, POL_EV_DNS);
     size_t count = answer ? answer->count : 0;
 
     if (!event)
         return;
-    event->kind = POL_EV_DNS;
     put_query(worker, query, verdict, event);
     event->rcode = rcode;
     event->answer_count = (uint8_t)(count < UINT8_MAX ? count : UINT8_MAX);

@@ -484,8 +484,8 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
     if (out.action == POL_PENDING && facts->tls == TLS_INCOMPLETE)
         deny_broken(&out);
     explain(&out, facts, limit || walker->limited, tls_failed);
-    if (policy->has_audit_deny && policy->by_packet_audit && out.action != POL_PENDING &&
-        out.shadow == POL_NONE && out.raw_action != POL_DENY)
+    if (policy->has_audit_deny && policy->by_packet_audit && !walker->skip_shadows &&
+        out.action != POL_PENDING && out.shadow == POL_NONE && out.raw_action != POL_DENY)
         out.shadow = shadow_denial(walker, facts);
     *ret_outcome = out;
 }

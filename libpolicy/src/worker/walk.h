@@ -53,6 +53,7 @@ struct walker {
     /* names of one (group, destination), fetched when the walk reaches the group */
     uint32_t hits_group;
     bool hits_special; /* the destination is a special address */
+    bool skip_shadows; /* nobody reads denials, so rules behind the deciding one are not asked */
     bool limited;      /* a name was passed over because its regex hit a limit */
     size_t hit_count;
     struct grants_hit hits[GRANTS_HITS_MAX];

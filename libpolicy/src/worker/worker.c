@@ -130,6 +130,7 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
         rc = build_tables(worker, &opts);
     if (rc < 0)
         goto out;
+    pol_worker_report(worker, UINT32_MAX);
     counter_set(&worker->counters, COUNT_FLOW_CAPACITY, opts.flow_capacity);
     *ret_worker = worker;
     worker = NULL;
@@ -255,6 +256,15 @@ size_t pol_worker_flush(pol_worker *worker, pol_mono now)
 size_t pol_worker_drain(pol_worker *worker, pol_event *ret_events, size_t capacity)
 {
     return events_drain(&worker->events, ret_events, capacity);
+}
+
+void pol_worker_report(pol_worker *worker, uint32_t kinds)
+{
+    worker->events.kinds = kinds;
+    worker->walker.skip_shadows = !events_wanted(&worker->events, POL_EV_DENY);
+    worker->report_interval = POL_NEVER;
+    if (worker->opts.report_interval && events_wanted(&worker->events, POL_EV_FLOW_ACTIVE))
+        worker->report_interval = worker->opts.report_interval;
 }
 
 uint32_t pol_worker_flow_count(const pol_worker *worker)

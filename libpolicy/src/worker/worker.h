@@ -56,6 +56,7 @@ struct pol_worker {
     struct queries queries;
     struct fragments fragments;
     struct events events;
+    pol_mono report_interval; /* of FLOW_ACTIVE; POL_NEVER when nobody reads it */
     struct counters counters;
     struct group_slots slots;
 

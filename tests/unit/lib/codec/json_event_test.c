@@ -74,6 +74,7 @@ Test(json_event, a_flow_says_how_it_was_judged)
     expect_number(root, "generation", 3);
     expect_text(root, "group", NULL);
     expect_text(root, "rule", NULL);
+    expect_text(root, "vlan", NULL);
     expect_text(root, "sni", "api.example");
     expect_number(root, "bytes_in", 300);
     expect_number(root, "bytes_out", 400);
@@ -107,6 +108,17 @@ Test(json_event, ids_come_from_the_policy)
     cJSON_Delete(root);
     pol_policy_unref(policy);
     pol_ctx_unref(ctx);
+}
+
+Test(json_event, a_tagged_flow_shows_its_vlan)
+{
+    pol_event event = flow_event(POL_EV_FLOW_OPEN);
+    cJSON *root;
+
+    event.vlan = 42;
+    root = written(&event, NULL);
+    expect_number(root, "vlan", 42);
+    cJSON_Delete(root);
 }
 
 Test(json_event, the_end_of_a_flow_says_why)

@@ -80,6 +80,74 @@ Test(report, active_flows_are_reported_once_per_interval)
     cr_assert_eq(rig.events[1].packets_out, 21);
 }
 
+/* A packet of each sort: a flow opened, kept busy and ended, a denial, a query. */
+static void make_every_kind(void)
+{
+    pol_packet udp = packet_udp("10.0.0.5", 40000, "192.0.2.1", 99, bytes_from("12345678"));
+    pol_packet denied = packet_icmp("10.0.0.5", "192.0.2.1", 8, 0, 7);
+
+    rig_judge(&rig, &udp);
+    rig.now += 20 * POL_SECONDS;
+    rig_judge(&rig, &udp);
+    rig_judge(&rig, &denied);
+    pol_worker_flush(rig.worker, rig.now);
+    rig_drain(&rig);
+}
+
+static uint32_t kinds_made(void)
+{
+    uint32_t kinds = 0;
+
+    for (size_t i = 0; i < rig.event_count; i++)
+        kinds |= 1u << rig.events[i].kind;
+    return kinds;
+}
+
+Test(report, only_the_kinds_asked_for_are_made)
+{
+    static const uint32_t asked[] = {1u << POL_EV_FLOW_OPEN, 1u << POL_EV_FLOW_ACTIVE,
+                                     1u << POL_EV_FLOW_END, 1u << POL_EV_DENY};
+
+    rig_options(&rig)->report_interval = POL_SECONDS;
+    rig_start(&rig, POLICY);
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        pol_worker_report(rig.worker, asked[i]);
+        make_every_kind();
+        cr_assert_eq(kinds_made(), asked[i], "asked for %x, came %x", asked[i], kinds_made());
+    }
+    pol_worker_report(rig.worker, 0);
+    make_every_kind();
+    cr_assert_eq(rig.event_count, 0);
+}
+
+Test(report, what_nobody_reads_is_counted_as_before_and_not_as_lost)
+{
+    rig_options(&rig)->event_capacity = 1;
+    rig_start(&rig, POLICY);
+    pol_worker_report(rig.worker, 0);
+    make_every_kind();
+    cr_assert_eq(rig_counter(&rig, "policyd_events_dropped_total", ""), 0);
+    cr_assert_eq(rig_counter(&rig, "dp_flow_opens_total", "proto=\"udp\""), 1);
+}
+
+Test(report, a_flow_that_was_open_before_somebody_listened_is_reported_at_once)
+{
+    pol_packet udp = packet_udp("10.0.0.5", 40000, "192.0.2.1", 99, bytes_from("12345678"));
+
+    rig_options(&rig)->report_interval = 10 * POL_SECONDS;
+    rig_start(&rig, POLICY);
+    pol_worker_report(rig.worker, 0);
+    rig_judge(&rig, &udp);
+    rig.now += 11 * POL_SECONDS;
+    rig_judge(&rig, &udp);
+    pol_worker_report(rig.worker, 1u << POL_EV_FLOW_ACTIVE);
+    rig_judge(&rig, &udp);
+    rig_judge(&rig, &udp);
+    rig_drain(&rig);
+    cr_assert_eq(rig.event_count, 1);
+    cr_assert_eq(rig.events[0].packets_out, 3);
+}
+
 Test(report, denial_names_packet_and_reason)
 {
     pol_packet packet = packet_icmp("10.0.0.5", "192.0.2.1", 8, 0, 7);
