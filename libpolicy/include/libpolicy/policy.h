@@ -18,8 +18,8 @@
  *   pol_audit    one thread   findings                                  audit.h
  *   pol_ready    one thread   readiness checks                          ready.h
  *
- * besides pol_counters (stats.h), pol_tap (tap.h), pol_packet (packet.h) and the JSON shapes
- * (json.h). A whole program:
+ * besides pol_counters (stats.h), pol_tap (tap.h), pol_packet (packet.h), replies (reply.h) and the
+ * JSON shapes (json.h). A whole program:
  *
  *   pol_ctx *ctx;
  *   pol_policy *policy;
@@ -54,6 +54,7 @@
 #include <libpolicy/json.h>
 #include <libpolicy/packet.h>
 #include <libpolicy/ready.h>
+#include <libpolicy/reply.h>
 #include <libpolicy/stats.h>
 #include <libpolicy/tap.h>
 #include <libpolicy/tls.h>

@@ -14,10 +14,10 @@
 
 #include "base/slice.h"
 #include "net/addr.h"
+#include "net/ether.h"
 #include "net/proto.h"
 
 enum {
-    MAX_TAGS = 4, /* provider and customer tag, each doubled; deeper is nobody's network */
     MAX_EXTENSIONS = 16,
     MIN_ETHER_TYPE = 0x0600, /* IEEE 802.3 3.2.6: smaller values are lengths */
     MAX_LLC_LENGTH = 1500,
@@ -25,14 +25,6 @@ enum {
     TCP_FLAGS = 0x3f, /* those of enum pol_tcp_flag; the ECN bits do not concern policy */
     ND_REDIRECT = 137,
     ND_REDIRECTED_HEADER = 4 /* RFC 4861 4.6.3 */
-};
-
-enum ether_type {
-    ETHER_IPV4 = 0x0800,
-    ETHER_VLAN = 0x8100, /* 802.1Q */
-    ETHER_IPV6 = 0x86dd,
-    ETHER_PROVIDER = 0x88a8, /* 802.1ad */
-    ETHER_QINQ = 0x9100      /* before 802.1ad */
 };
 
 struct view {
@@ -591,21 +583,16 @@ static int read_llc(pol_packet *packet, struct view *left, uint16_t length)
     return rc < 0 ? rc : not_ip(packet, left);
 }
 
-static bool is_tag(uint16_t type)
-{
-    return type == ETHER_VLAN || type == ETHER_PROVIDER || type == ETHER_QINQ;
-}
-
 /* Returns the EtherType behind the tags, or POL_E_FORMAT or POL_E_TRUNCATED. */
 static int read_tags(pol_packet *packet, struct view *left, uint16_t type)
 {
-    for (unsigned i = 0; is_tag(type); i++) {
+    for (unsigned i = 0; ether_is_tag(type); i++) {
         uint16_t control = cursor_u16(&left->in);
 
         type = cursor_u16(&left->in);
         if (left->in.failed)
             return cut(left);
-        if (i == MAX_TAGS)
+        if (i == ETHER_MAX_TAGS)
             return POL_E_FORMAT;
         if (packet->vlan_count < 2)
             packet->vlan[packet->vlan_count++] = control & 0xfff;
