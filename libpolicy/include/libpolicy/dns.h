@@ -31,7 +31,7 @@ typedef struct pol_dns_query {
 } pol_dns_query;
 
 /**
- * Judges a DNS query (RFC 1035 4.1; exactly one question).
+ * Judges a DNS query (RFC 1035 4.1; exactly one question, whole records, nothing behind the last).
  *
  * @param client      who asks
  * @param query       the whole message

@@ -10,10 +10,10 @@ extern "C" {
 
 /** What the first octet of a frame is. */
 enum pol_link {
-    POL_LINK_ETHERNET,   /* Ethernet II or 802.3, with 802.1Q and 802.1ad tags */
-    POL_LINK_RAW_IP,     /* IPv4 or IPv6 header, told apart by the version nibble */
-    POL_LINK_LINUX_SLL,  /* Linux cooked capture v1 (LINKTYPE_LINUX_SLL, 16 octets) */
-    POL_LINK_LINUX_SLL2  /* Linux cooked capture v2 (LINKTYPE_LINUX_SLL2, 20 octets) */
+    POL_LINK_ETHERNET,  /* Ethernet II or 802.3, with 802.1Q and 802.1ad tags */
+    POL_LINK_RAW_IP,    /* IPv4 or IPv6 header, told apart by the version nibble */
+    POL_LINK_LINUX_SLL, /* Linux cooked capture v1 (LINKTYPE_LINUX_SLL, 16 octets) */
+    POL_LINK_LINUX_SLL2 /* Linux cooked capture v2 (LINKTYPE_LINUX_SLL2, 20 octets) */
 };
 
 /** Which end of the wire a frame came from. */
@@ -65,27 +65,30 @@ typedef struct pol_tuple {
  */
 typedef struct pol_packet {
     pol_tuple tuple;
-    uint8_t kind;          /* enum pol_packet_kind */
-    uint8_t side;          /* enum pol_side; the parser leaves POL_SIDE_UNKNOWN */
-    uint8_t hop_limit;     /* TTL or hop limit */
-    uint8_t tcp_flags;     /* enum pol_tcp_flag, or-ed */
+    uint8_t kind;      /* enum pol_packet_kind */
+    uint8_t side;      /* enum pol_side; the parser leaves POL_SIDE_UNKNOWN */
+    uint8_t hop_limit; /* TTL or hop limit */
+    uint8_t tcp_flags; /* enum pol_tcp_flag, or-ed */
     uint8_t icmp_type, icmp_code;
-    uint8_t vlan_count;    /* 802.1Q/802.1ad tags, outermost first; at most 2 are kept */
-    uint8_t frag_more;     /* more fragments follow */
-    uint16_t vlan[2];      /* VLAN identifiers, 0..4095 */
-    uint16_t ether_type;   /* of the innermost payload; 0 for raw IP and LLC */
-    uint16_t frag_offset;  /* octets */
-    uint16_t frag_len;     /* octets of the datagram this fragment carries, L4 header included */
-    uint16_t l4_offset;    /* of the L4 header, from the start of the frame */
-    uint16_t reserved0;    /* zero */
-    uint32_t marks;        /* enum pol_packet_mark, or-ed */
+    uint8_t vlan_count;   /* 802.1Q/802.1ad tags, outermost first; at most 2 are kept */
+    uint8_t frag_more;    /* more fragments follow */
+    uint16_t vlan[2];     /* VLAN identifiers, 0..4095 */
+    uint16_t ether_type;  /* of the innermost payload; 0 for raw IP and LLC */
+    uint16_t frag_offset; /* octets */
+    uint16_t frag_len;    /* octets of the datagram this fragment carries, L4 header included */
+    uint16_t l4_offset;   /* of the L4 header, from the start of the frame */
+    uint16_t segment_len; /* a UDP super-frame: payload of each datagram that it will be cut into
+                             behind us; 0: one datagram. The parser cannot know and leaves 0: the
+                             caller takes it from the offload header (gso_size). Without it, a
+                             second DNS query could travel behind the one that is judged */
+    uint32_t marks;       /* enum pol_packet_mark, or-ed */
     uint32_t frag_id;
     uint32_t tcp_seq, tcp_ack;
-    uint32_t wire_len;     /* octets of the frame on the wire */
-    uint32_t ip_len;       /* octets of the IP datagram, header included; what counters count */
-    pol_bytes payload;     /* L4 payload as captured; what follows the IP header when NO_L4 */
-    pol_tuple inner;       /* ICMP errors: the datagram that caused it, as it was sent */
-    uint64_t reserved[2];  /* zero */
+    uint32_t wire_len;    /* octets of the frame on the wire */
+    uint32_t ip_len;      /* octets of the IP datagram, header included; what counters count */
+    pol_bytes payload;    /* L4 payload as captured; what follows the IP header when NO_L4 */
+    pol_tuple inner;      /* ICMP errors: the datagram that caused it, as it was sent */
+    uint64_t reserved[2]; /* zero */
 } pol_packet;
 
 /**

@@ -109,6 +109,18 @@ int dns_records_next(struct dns_records *records, struct dns_record *ret_record)
     return POL_OK;
 }
 
+bool dns_message_is_whole(const struct dns_message *message)
+{
+    struct dns_records records = dns_records_of(message);
+    struct dns_record record;
+    int rc;
+
+    do
+        rc = dns_records_next(&records, &record);
+    while (rc == POL_OK);
+    return rc == POL_E_NOTFOUND && cursor_left(&records.at) == 0;
+}
+
 int dns_record_owner(const struct dns_message *message, const struct dns_record *record,
                      struct dnsname *ret_owner)
 {

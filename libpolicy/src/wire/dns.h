@@ -98,6 +98,9 @@ struct dns_records {
 
 struct dns_records dns_records_of(const struct dns_message *message);
 
+/* Whether every record that the header counts is there, and nothing behind the last. */
+bool dns_message_is_whole(const struct dns_message *message);
+
 /* POL_OK; POL_E_NOTFOUND behind the last record; POL_E_TRUNCATED or POL_E_FORMAT when the message
  * ends inside a record or an owner is no name. After an error the walk is over. */
 int dns_records_next(struct dns_records *records, struct dns_record *ret_record);
@@ -150,9 +153,10 @@ struct dns_answer {
  * the answer section whose owner is the queried name or is reached from it, and the ipv4hint and
  * ipv6hint of HTTPS and SVCB records so owned. A name is reached through a CNAME or a DNAME (RFC
  * 6672) of the same section, in any record order, in at most 11 steps; not through the AliasMode
- * of a service, since clients ask for its target themselves. Nothing comes from the authority or additional section, from a response with an error code, or
- * from ::ffff:0:0/96. A truncated response grants its complete records; a malformed record grants
- * nothing and the others stay. The same address may be listed more than once.
+ * of a service, since clients ask for its target themselves. Nothing comes from the authority or
+ * additional section, from a response with an error code, or from ::ffff:0:0/96. A truncated
+ * response grants its complete records; a malformed record grants nothing and the others stay. The
+ * same address may be listed more than once.
  *
  * The caller has checked that the message is a response to its query (dns_response_matches()).
  * Cost: three walks over the records, whatever they hold.

@@ -292,8 +292,9 @@ bool dns_read_query(pol_worker *worker, const pol_addr *client, pol_bytes messag
 {
     struct dns_message *m = &worker->message;
 
+    /* What a server may read behind the question has to be that query's and nothing else's. */
     if (dns_message_read(message, m) != POL_OK || m->flags & DNS_QR ||
-        m->opcode != DNS_OPCODE_QUERY)
+        m->opcode != DNS_OPCODE_QUERY || !dns_message_is_whole(m))
         return false;
     *ret_query = (pol_dns_query){
         .client = *client,

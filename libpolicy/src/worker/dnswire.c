@@ -103,16 +103,23 @@ static void refuse_query(pol_worker *worker, const struct query *query, const po
 
 /* --- UDP ------------------------------------------------------------------------------------ */
 
+/* A super-frame: each of its datagrams is a message of its own, and only one is judged. */
+static bool is_several(const pol_packet *packet)
+{
+    return packet->segment_len > 0 && packet->payload.len > packet->segment_len;
+}
+
 static bool malformed_query(pol_worker *worker, const pol_packet *packet, struct passage *passage,
                             pol_verdict *verdict)
 {
     bool header = packet->payload.len >= DNS_HEADER_LEN;
+    bool response = header && worker->message.flags & DNS_QR;
 
-    if (header && worker->message.flags & DNS_QR)
+    if (response && !is_several(packet))
         return false; /* a server asking from port 53 of its own: an ordinary packet */
     if (dns_judge_unreadable(worker, &packet->tuple.src, verdict) == DNS_NOT_JUDGED)
         return false;
-    if (verdict->action == POL_ANSWER && !header)
+    if (verdict->action == POL_ANSWER && (!header || response))
         verdict->action = POL_DENY;
     dns_count(worker, verdict);
     report_deny(worker, passage, POL_NONE, verdict);
@@ -143,7 +150,8 @@ static bool udp_query(pol_worker *worker, struct passage *passage, pol_verdict *
     uint32_t index;
 
     vlans_of(packet, query.vlan);
-    if (!dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
+    if (!dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns) ||
+        is_several(packet))
         return malformed_query(worker, packet, passage, verdict);
     index = queries_find(&worker->queries, &query.tuple, query.vlan, &query.dns);
     if (repeated(worker, index, verdict))
@@ -238,6 +246,11 @@ static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict 
 
     verdict->flags |= POL_V_REPLY;
     vlans_of(packet, vlan);
+    if (is_several(packet)) {
+        verdict->reason = POL_WHY_MALFORMED;
+        report_deny(worker, passage, POL_NONE, verdict);
+        return true;
+    }
     if (dns_message_read(packet->payload, &worker->message) == POL_OK)
         index = question_of(worker, &asked, vlan);
     if (!waits(worker, index)) {

@@ -72,6 +72,64 @@ Test(dnswire, denied_query_is_answered_by_us)
     cr_assert_eq(rig.verdict.reason, POL_WHY_DNS_NO_RULE);
 }
 
+/* A UDP super-frame is cut into datagrams behind us: what follows the message that was judged would
+ * be another. */
+Test(dnswire, query_with_something_behind_it_is_not_forwarded)
+{
+    struct dnsmsg second;
+    pol_packet asked;
+
+    start(POLICY);
+    query("192.0.2.53", "a.example");
+    dnsmsg_query(&second, "secret.example", 1, 8, 0);
+    dnsmsg_raw(&rig.asked, second.bytes, second.len);
+    asked = packet_udp("10.0.0.5", 40000, "192.0.2.53", 53,
+                       (pol_bytes){rig.asked.bytes, rig.asked.len});
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ANSWER);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_MALFORMED);
+}
+
+/* The second query may also hide where the first one keeps a record's data. */
+Test(dnswire, query_in_several_datagrams_is_not_forwarded)
+{
+    struct dnsmsg second;
+    pol_packet asked;
+
+    start(POLICY);
+    query("192.0.2.53", "a.example");
+    dnsmsg_query(&second, "secret.example", 1, 8, 0);
+    rig.asked.section = 3;
+    dnsmsg_record(&rig.asked, "a.example", 10, 0, second.bytes, second.len);
+    asked = packet_udp("10.0.0.5", 40000, "192.0.2.53", 53,
+                       (pol_bytes){rig.asked.bytes, rig.asked.len});
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW, "one datagram");
+    asked.segment_len = (uint16_t)(rig.asked.len - second.len);
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ANSWER);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_MALFORMED);
+    rig.asked.bytes[2] |= 0x80; /* a response in front is no excuse */
+    cr_assert_eq(rig_judge(&rig, &asked), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_MALFORMED);
+    rig.asked.bytes[2] &= 0x7f;
+    asked.segment_len = (uint16_t)rig.asked.len;
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW, "one datagram after all");
+}
+
+Test(dnswire, answer_in_several_datagrams_is_not_forwarded)
+{
+    pol_packet asked, answered;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    answered = answer(&asked, "a.example");
+    answered.segment_len = 20;
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_MALFORMED);
+    cr_expect_eq(grants(), 0);
+    answered.segment_len = 0;
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW, "the query is still open");
+}
+
 Test(dnswire, answer_counts_once_and_only_to_a_question)
 {
     pol_packet asked, answered;
