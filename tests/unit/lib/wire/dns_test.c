@@ -162,6 +162,23 @@ Test(dns, a_walk_ends_where_the_message_ends_inside_a_record)
     }
 }
 
+Test(dns, a_whole_message_ends_with_its_last_record)
+{
+    struct dns_message m = read_ok(CAPTURED(captured_query_edns));
+
+    cr_expect(dns_message_is_whole(&m));
+    dnsmsg_query(&msg, "a.example", 1, 7, 1232);
+    m = read_ok(bytes_of(&msg));
+    cr_expect(dns_message_is_whole(&m));
+    dnsmsg_raw(&msg, "", 1);
+    m = read_ok(bytes_of(&msg));
+    cr_expect_not(dns_message_is_whole(&m), "an octet behind the end");
+    for (size_t len = msg.question_end; len < msg.len - 1; len++) {
+        m = read_ok((pol_bytes){msg.bytes, len});
+        cr_expect_not(dns_message_is_whole(&m), "%zu octets", len);
+    }
+}
+
 Test(dns, a_ttl_with_the_top_bit_set_is_zero)
 {
     struct dns_records records;

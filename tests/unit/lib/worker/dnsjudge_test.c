@@ -132,7 +132,9 @@ static const struct {
     {"", 0, POL_DENY},
     {"\0\1\1\0\0\1\0\0\0\0\0", 11, POL_DENY},
     {"\0\1\1\0\0\2\0\0\0\0\0\0", 12, POL_ANSWER}, /* two questions that are not there */
-    {"\0\1\x81\0\0\1\0\0\0\0\0\0", 12, POL_DENY}, /* a response */
+    {"\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1!", 20, POL_ANSWER}, /* something behind the end */
+    {"\0\1\1\0\0\1\0\0\0\0\0\1\1a\0\0\1\0\1", 19, POL_ANSWER},  /* a record is missing */
+    {"\0\1\x81\0\0\1\0\0\0\0\0\0", 12, POL_DENY},               /* a response */
 };
 
 Test(dnsjudge, message_that_cannot_be_read_is_refused_or_dropped)
