@@ -56,6 +56,8 @@ struct app {
     struct worker_loop *loops[1]; /* a capture is judged by one worker */
     size_t loop_count;
     struct publish *publish;
+    struct performance *performance;
+    struct tap_hub *tap;
     struct observe *observe;
     struct readiness *readiness;
     struct control *control;
@@ -164,6 +166,7 @@ static int make_worker(struct app *app, pol_worker **ret_worker)
     options.idle.udp_two_way = config->value.dataplane.idle_timeout_secs * POL_SECONDS;
     options.sni_check = sni_checks[config->value.dataplane.sni_check];
     options.midstream = midstreams[config->value.dataplane.midstream];
+    options.report_interval = POL_SECONDS;
     options.inside = inside;
     options.inside_count = config->value.dataplane.inside.count;
     options.trusted_resolvers = trusted;
@@ -324,6 +327,17 @@ static int publish_first(struct app *app, struct text *error)
     return rc;
 }
 
+static int make_diagnostics(struct app *app, struct text *error)
+{
+    int rc;
+
+    rc = performance_new(app->store, &app->performance);
+    if (rc == 0)
+        rc = tap_hub_new(store_node_id(app->store), app->config->value.wiretap.max_streams,
+                         &app->tap);
+    return rc < 0 ? fail(error, rc, "performance mode and wiretap") : 0;
+}
+
 static int make_control(struct app *app, struct text *error)
 {
     struct observe_options observe = {
@@ -343,6 +357,12 @@ static int make_control(struct app *app, struct text *error)
     };
     int rc;
 
+    rc = make_diagnostics(app, error);
+    if (rc < 0)
+        return rc;
+
+    observe.performance = control.performance = app->performance;
+    observe.tap = control.tap = app->tap;
     rc = observe_new(&observe, &app->observe);
     if (rc < 0)
         return fail(error, rc, "findings");
@@ -473,6 +493,7 @@ static int start_api(struct app *app, struct text *error)
 {
     struct server_options options = {
         .threads = (unsigned)app->config->value.runtime.http_worker_threads,
+        .streams = (unsigned)app->config->value.wiretap.max_streams,
         .serve = serve,
         .user = &app->routes,
     };
@@ -487,6 +508,8 @@ static int start_api(struct app *app, struct text *error)
         .control = app->control,
         .publish = app->publish,
         .readiness = app->readiness,
+        .performance = app->performance,
+        .tap = app->tap,
         .metrics = app->metrics,
         .grants = app->grants,
         .loops = app->loops,
@@ -530,6 +553,8 @@ static void app_free(struct app *app)
 {
     control_free(app->control);
     observe_free(app->observe);
+    tap_hub_free(app->tap);
+    performance_free(app->performance);
     readiness_free(app->readiness);
     publish_free(app->publish);
     for (size_t i = 0; i < app->loop_count; i++)
@@ -630,6 +655,8 @@ bool app_stop(struct app *app)
     struct timespec pause = {.tv_nsec = DRAIN_NS};
     bool clean = true;
 
+    if (app->tap)
+        tap_hub_close(app->tap, "policyd is stopping");
     if (app->server) {
         readiness_drain(app->readiness);
         nanosleep(&pause, NULL);

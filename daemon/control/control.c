@@ -52,6 +52,8 @@ int control_new(const struct control_options *options, struct control **ret_cont
     }
 
     control->options = *options;
+    if (!performance_is_enabled(options->performance))
+        tap_hub_suspend(options->tap, PERFORMANCE_NO_TAP);
     *ret_control = control;
     return 0;
 }
@@ -347,6 +349,28 @@ enum control_result control_findings(struct control *control, const pol_audit_qu
     struct search what = {query, out};
 
     return ask(control, search, &what);
+}
+
+static enum control_result set_performance(struct control *control, void *arg)
+{
+    const bool *enabled = arg;
+
+    if (performance_set(control->options.performance, *enabled) < 0)
+        return CONTROL_STORE;
+
+    if (*enabled)
+        tap_hub_resume(control->options.tap);
+    else
+        tap_hub_suspend(control->options.tap, PERFORMANCE_NO_TAP);
+    observe_collect(control->options.observe);
+    observe_save(control->options.observe, false);
+    log_info("performance mode is %s", *enabled ? "enabled" : "disabled");
+    return CONTROL_DONE;
+}
+
+enum control_result control_set_performance(struct control *control, bool enabled)
+{
+    return ask(control, set_performance, &enabled);
 }
 
 static int write_policy(const void *object, char *buf, size_t capacity, size_t *ret_len)

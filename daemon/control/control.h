@@ -26,6 +26,8 @@ struct control_options {
     struct observe *observe;
     struct readiness *readiness;
     struct store *store;
+    struct performance *performance;
+    struct tap_hub *tap;
     bool policy_pinned; /* the policy file is authoritative */
 };
 
@@ -78,6 +80,12 @@ enum control_result control_put(struct control *control, pol_ctx *ctx, pol_str d
 /* Any thread: appends the findings that fit, newest first, and makes sure the store has them. */
 enum control_result control_findings(struct control *control, const pol_audit_query *query,
                                      struct text *out);
+
+/*
+ * Any thread: switches performance mode. Once off, live streams have ended, what was found is in
+ * the store, and nothing is collected.
+ */
+enum control_result control_set_performance(struct control *control, bool enabled);
 
 /* The document of a policy as JSON. False when memory is short. */
 bool control_policy_json(const pol_policy *policy, struct text *out);

@@ -12,6 +12,7 @@
 
 #define GRANT_BATCH   64
 #define FINDING_BATCH 256
+#define AUDIT_KINDS   (1u << POL_EV_DENY | 1u << POL_EV_DNS)
 
 struct observe {
     struct observe_options options;
@@ -45,6 +46,17 @@ static void remember_grant(void *user, const pol_grant *grant)
         observe->remembered_capacity = capacity;
     }
     observe->remembered[observe->remembered_count++] = *grant;
+}
+
+/* What nobody reads is not made. */
+static void ask_for_events(const struct observe *observe)
+{
+    uint32_t kinds = performance_is_enabled(observe->options.performance)
+                         ? AUDIT_KINDS | tap_hub_kinds(observe->options.tap)
+                         : 0;
+
+    for (size_t i = 0; i < observe->options.loop_count; i++)
+        worker_loop_report(observe->options.loops[i], kinds);
 }
 
 static bool skip_finding(void *user, const pol_finding *finding)
@@ -81,6 +93,7 @@ int observe_new(const struct observe_options *options, struct observe **ret_obse
 
     /* What was just read need not be written again. */
     pol_audit_changes(observe->audit, skip_finding, NULL);
+    ask_for_events(observe);
     *ret_observe = observe;
     observe = NULL;
 
@@ -100,33 +113,36 @@ void observe_free(struct observe *observe)
     free(observe);
 }
 
-static bool is_denial(const pol_event *event)
+static void add_finding(struct observe *observe, const pol_policy *policy, const pol_event *event,
+                        pol_wall wall)
 {
-    return event->kind == POL_EV_DENY || event->kind == POL_EV_DNS;
+    int rc = pol_audit_add(observe->audit, policy, observe->options.grants, event, wall);
+
+    if (rc != POL_OK)
+        log_warn("audit: %s", pol_status_text(rc));
 }
 
 static void take_in(struct observe *observe, const struct worker_loop *loop, const pol_event *event)
 {
     const pol_policy *policy = publish_find(observe->options.publish, event->verdict.generation);
-    int rc;
 
-    if (!is_denial(event) || (!policy && event->verdict.generation != 0))
+    if (!policy && event->verdict.generation != 0)
         return;
 
-    rc = pol_audit_add(observe->audit, policy, observe->options.grants, event,
-                       worker_loop_wall(loop, event->at));
-    if (rc != POL_OK)
-        log_warn("audit: %s", pol_status_text(rc));
+    if (AUDIT_KINDS & 1u << event->kind)
+        add_finding(observe, policy, event, worker_loop_wall(loop, event->at));
+    tap_hub_offer(observe->options.tap, event, policy, worker_loop_wall(loop, event->last));
 }
 
 static void collect_from(struct observe *observe, struct worker_loop *loop)
 {
     struct event_ring *ring = worker_loop_events(loop);
     const pol_event *events;
+    bool wanted = performance_is_enabled(observe->options.performance);
     size_t count;
 
     while ((events = event_ring_waiting(ring, &count)) && count) {
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count && wanted; i++)
             take_in(observe, loop, &events[i]);
         event_ring_done(ring, count);
     }
@@ -142,6 +158,7 @@ void observe_collect(struct observe *observe)
     for (size_t i = 0; i < observe->options.loop_count; i++)
         collect_from(observe, observe->options.loops[i]);
     publish_forget(observe->options.publish, oldest);
+    ask_for_events(observe);
 }
 
 static bool take_unsaved(void *user, const pol_finding *finding)

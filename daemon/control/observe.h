@@ -5,13 +5,15 @@
 #include <libpolicy/audit.h>
 #include <libpolicy/grants.h>
 
+#include "control/performance.h"
 #include "control/publish.h"
+#include "control/tap_hub.h"
 #include "core/text.h"
 #include "store/records.h"
 
 /*
  * What the node has observed: findings merged from the workers' events, and grants. Both are
- * written behind to the store. Control thread.
+ * written behind to the store. Events also go to those who watch. Control thread.
  */
 struct observe;
 
@@ -23,13 +25,15 @@ struct observe_options {
     struct worker_loop *const *loops;
     size_t loop_count;
     struct store *store;
+    struct performance *performance;
+    struct tap_hub *tap;
 };
 
 /* Brings back what the store holds. */
 int observe_new(const struct observe_options *options, struct observe **ret_observe);
 void observe_free(struct observe *observe);
 
-/* Takes in every event that waits. */
+/* Takes in every event that waits, and tells the workers which ones are wanted from now on. */
 void observe_collect(struct observe *observe);
 
 /* Writes what has changed to the store; `all` also grants that were merely used. What cannot be

@@ -102,6 +102,7 @@ const struct config_key config_keys[] = {
     {"runtime.http_worker_threads", AT(runtime.http_worker_threads), COUNT_OF(3, 64),
      .standard = "8"},
     {"audit.max_findings", AT(audit.max_findings), COUNT_OF(16, 1000000), .standard = "65536"},
+    {"wiretap.max_streams", AT(wiretap.max_streams), COUNT_OF(1, 256), .standard = "16"},
     {"readiness.advisory", AT(readiness.advisory), .type = CONFIG_LIST, .check = check_advisory,
      .live = true},
     {"log.level", AT(log.level), CHOICE_OF(log_levels), .standard = "info", .live = true},

@@ -60,6 +60,9 @@ struct config {
             uint64_t max_findings;
         } audit;
         struct {
+            uint64_t max_streams;
+        } wiretap;
+        struct {
             struct config_list advisory;
         } readiness;
         struct {

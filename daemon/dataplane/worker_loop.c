@@ -33,6 +33,8 @@ struct worker_loop {
     _Atomic(uint64_t) packets;
     _Atomic(uint64_t) incomplete;
     _Atomic(uint64_t) now;
+    _Atomic(uint32_t) kinds; /* of events that are wanted */
+    uint32_t kinds_made;     /* of events that the worker makes */
 };
 
 int worker_loop_new(const struct worker_loop_options *options, struct worker_loop **ret_loop)
@@ -55,6 +57,7 @@ int worker_loop_new(const struct worker_loop_options *options, struct worker_loo
 
     loop->options = *options;
     loop->phase = WORKER_READING;
+    loop->kinds = loop->kinds_made = UINT32_MAX;
     *ret_loop = loop;
     return 0;
 
@@ -192,6 +195,17 @@ static void rest(struct worker_loop *loop)
         return;
 }
 
+static void choose_events(struct worker_loop *loop)
+{
+    uint32_t kinds = atomic_load_explicit(&loop->kinds, memory_order_relaxed);
+
+    if (kinds == loop->kinds_made)
+        return;
+
+    pol_worker_report(loop->options.worker, kinds);
+    loop->kinds_made = kinds;
+}
+
 static void *run(void *arg)
 {
     struct worker_loop *loop = arg;
@@ -199,6 +213,7 @@ static void *run(void *arg)
     while (!is_stopping(loop)) {
         turn(loop);
         slot_apply(&loop->slot, loop->options.worker);
+        choose_events(loop);
         if (atomic_load(&loop->phase) == WORKER_READING)
             read_burst(loop);
         else
@@ -227,6 +242,12 @@ void worker_loop_wake(struct worker_loop *loop)
     /* Fails only when the counter is full, and then the thread is awake anyway. */
     if (write(loop->wake, &one, sizeof(one)) < 0)
         return;
+}
+
+void worker_loop_report(struct worker_loop *loop, uint32_t kinds)
+{
+    if (atomic_exchange(&loop->kinds, kinds) != kinds)
+        worker_loop_wake(loop);
 }
 
 struct slot *worker_loop_slot(struct worker_loop *loop)

@@ -46,6 +46,10 @@ void worker_loop_free(struct worker_loop *loop); /* stopped, or never started */
 /* Wakes the thread: a policy waits in its slot. */
 void worker_loop_wake(struct worker_loop *loop);
 
+/* Any thread: which kinds of events the worker makes from its next burst on, as for
+ * pol_worker_report(). All of them at first. */
+void worker_loop_report(struct worker_loop *loop, uint32_t kinds);
+
 /* Any thread: */
 struct slot *worker_loop_slot(struct worker_loop *loop);
 struct event_ring *worker_loop_events(struct worker_loop *loop);

@@ -9,8 +9,11 @@ static const struct route routes[] = {
     {"GET", "/api/v1/dns-cache", AUTH_TOKEN, api_dns_cache},
     {"GET", "/api/v1/audit/findings", AUTH_TOKEN, api_findings},
     {"GET", "/api/v1/audit/findings/local", AUTH_TOKEN, api_findings},
+    {"GET", "/api/v1/wiretap/stream", AUTH_TOKEN, api_wiretap},
     {"GET", "/api/v1/policy", AUTH_TOKEN, api_policy_get},
     {"PUT", "/api/v1/policy", AUTH_ADMIN, api_policy_put},
+    {"GET", "/api/v1/settings/performance-mode", AUTH_TOKEN, api_performance_get},
+    {"PUT", "/api/v1/settings/performance-mode", AUTH_ADMIN, api_performance_put},
 };
 
 const struct route_table api_routes = {routes, sizeof(routes) / sizeof(routes[0])};

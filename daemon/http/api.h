@@ -17,6 +17,8 @@ struct api {
     struct control *control;
     struct publish *publish;
     struct readiness *readiness;
+    struct performance *performance;
+    struct tap_hub *tap;
     struct http_metrics *metrics;
     const pol_grants *grants;
     struct worker_loop *const *loops;
@@ -33,5 +35,10 @@ void api_dns_cache(struct api *api, const struct http_request *request, struct h
 void api_findings(struct api *api, const struct http_request *request, struct http_reply *reply);
 void api_policy_get(struct api *api, const struct http_request *request, struct http_reply *reply);
 void api_policy_put(struct api *api, const struct http_request *request, struct http_reply *reply);
+void api_performance_get(struct api *api, const struct http_request *request,
+                         struct http_reply *reply);
+void api_performance_put(struct api *api, const struct http_request *request,
+                         struct http_reply *reply);
+void api_wiretap(struct api *api, const struct http_request *request, struct http_reply *reply);
 
 #endif

@@ -175,6 +175,10 @@ void api_findings(struct api *api, const struct http_request *request, struct ht
         reply->body.failed = true;
         return;
     }
+    if (!performance_is_enabled(api->performance)) {
+        respond_error(reply, 503, PERFORMANCE_NO_AUDIT);
+        goto out;
+    }
     if (!parse(request->query, asked, reply))
         goto out;
 

@@ -63,10 +63,35 @@ static const struct {
     {"raft_last_applied", "Newest entry applied here; 0 without a cluster."},
 };
 
+static void add_metric(struct text *out, const char *type, const char *name, const char *help,
+                       uint64_t value)
+{
+    text_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,
+              (unsigned long long)value);
+}
+
 static void add_gauge(struct text *out, const char *name, const char *help, uint64_t value)
 {
-    text_addf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name,
-              (unsigned long long)value);
+    add_metric(out, "gauge", name, help, value);
+}
+
+static void add_wiretap(struct api *api, struct text *out)
+{
+    struct tap_hub_stats stats;
+
+    tap_hub_stats(api->tap, &stats);
+    add_gauge(out, "policyd_performance_mode",
+              "Whether findings and live flows are available (1) or nothing of them is collected.",
+              performance_is_enabled(api->performance));
+    add_gauge(out, "policyd_wiretap_streams", "Streams of live flows that are open.",
+              stats.streams);
+    add_metric(out, "counter", "policyd_wiretap_events_total",
+               "Events that were to be sent, counted for each stream that wanted them.",
+               stats.events);
+    add_metric(out, "counter", "policyd_wiretap_dropped_total",
+               "Of these, events given up since their reader was too slow.", stats.dropped);
+    add_metric(out, "counter", "policyd_wiretap_refused_total",
+               "Streams refused since wiretap.max_streams were open.", stats.refused);
 }
 
 void api_metrics(struct api *api, const struct http_request *request, struct http_reply *reply)
@@ -81,6 +106,7 @@ void api_metrics(struct api *api, const struct http_request *request, struct htt
     pol_policy_unref(publish_current(api->publish, &generation));
     add_gauge(&reply->body, "policyd_policy_published_generation",
               "Generation handed to the workers last.", generation);
+    add_wiretap(api, &reply->body);
     for (size_t i = 0; i < sizeof(still) / sizeof(still[0]); i++)
         add_gauge(&reply->body, still[i].name, still[i].help, 0);
     text_addf(&reply->body,

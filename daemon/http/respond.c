@@ -69,11 +69,15 @@ void respond_head(const struct http_reply *reply, const char *path, struct text 
 {
     text_addf(out, "HTTP/1.1 %d %s\r\n", reply->status, respond_phrase(reply->status));
     text_add(out, "connection: close\r\n");
-    if (reply->status != 204)
+    if (http_is_stream(reply))
+        text_addf(out, "content-type: %s\r\ncache-control: no-cache\r\n", reply->type);
+    else if (reply->status != 204)
         text_addf(out, "content-type: %s\r\ncontent-length: %zu\r\n",
                   reply->type ? reply->type : "application/json", reply->body.len);
     if (*reply->allow)
         text_addf(out, "allow: %s\r\n", reply->allow);
+    if (reply->retry_after)
+        text_addf(out, "retry-after: %u\r\n", reply->retry_after);
     if (reply->challenge)
         text_add(out, "www-authenticate: Bearer\r\n");
 

@@ -30,13 +30,17 @@
 #define BODY_NS         (10 * SECOND) /* what a whole body may take */
 #define DRAIN_NS        SECOND
 #define DRAIN_LIMIT     ((size_t)16 * HTTP_BODY_LIMIT)
-#define DESCRIPTORS     4096 /* among which a connection's socket is looked for */
+#define DESCRIPTORS     4096          /* among which a connection's socket is looked for */
+#define LOOK_MS         250           /* how long a stream waits before it looks whether to stop */
+#define STREAM_BUFFER   65536         /* octets the kernel holds for the reader of a stream */
+#define STALL_NS        (30 * SECOND) /* after which a reader that takes nothing is given up */
 
 struct server {
     struct server_options options;
     struct mg_context *context;
     struct thread stopper;
     _Atomic(uint16_t) port; /* 0 while starting */
+    _Atomic(bool) stopping;
 };
 
 /* civetweb's view of a request, and ours. */
@@ -135,6 +139,68 @@ static void drain(const struct exchange *exchange)
     }
 }
 
+/* --- streams: to the socket itself, since mg_write() neither gives up nor tells of a hang-up ----
+ */
+
+static bool write_all(const struct server *server, int fd, const struct text *out)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    uint64_t last = clock_mono();
+    ssize_t sent;
+
+    for (size_t at = 0; at < out->len;) {
+        sent = send(fd, out->ptr + at, out->len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent > 0) {
+            at += (size_t)sent;
+            last = clock_mono();
+        } else if (errno != EAGAIN && errno != EINTR) {
+            return false;
+        } else if (server->stopping || clock_mono() - last > STALL_NS) {
+            return false;
+        } else {
+            poll(&room, 1, LOOK_MS);
+        }
+    }
+    return true;
+}
+
+/* False when the reader has gone. */
+static bool wait_for_more(const struct server *server, int fd, int wake)
+{
+    struct pollfd both[2] = {{.fd = fd, .events = POLLRDHUP}, {.fd = wake, .events = POLLIN}};
+
+    for (int waited = 0; waited < 1000 && !server->stopping; waited += LOOK_MS)
+        if (poll(both, 2, LOOK_MS) > 0)
+            break;
+    return !(both[0].revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+static void send_stream(const struct server *server, const struct exchange *exchange)
+{
+    const struct http_stream *stream = &exchange->reply.stream;
+    int fd = find_socket(exchange->info), octets = STREAM_BUFFER;
+    struct text out = {0};
+    bool more = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets)) == 0;
+
+    while (more) {
+        text_clear(&out);
+        more = stream->more(stream->source, &out);
+        more = !out.failed && write_all(server, fd, &out) && more && !server->stopping &&
+               wait_for_more(server, fd, stream->wake);
+    }
+    text_fini(&out);
+}
+
+static void follow(const struct server *server, const struct exchange *exchange)
+{
+    const struct http_reply *reply = &exchange->reply;
+
+    if (http_is_stream(reply) && strcmp(exchange->request.method, "HEAD") != 0)
+        send_stream(server, exchange);
+    if (reply->stream.close)
+        reply->stream.close(reply->stream.source);
+}
+
 static bool is_body_left(const struct exchange *exchange)
 {
     return !exchange->received &&
@@ -226,6 +292,7 @@ static void answer(const struct server *server, struct exchange *exchange)
         exchange->request.receiver = exchange;
     }
     finish(server, exchange);
+    follow(server, exchange);
     if (is_body_left(exchange))
         drain(exchange);
 }
@@ -323,7 +390,9 @@ static int listen_on(struct server *server)
     pol_addr_format(&server->options.address.addr, host);
     snprintf(port, sizeof(port), "%s:%u", host, server->options.address.port);
     snprintf(threads, sizeof(threads), "%u",
-             server->options.threads > CONNECTIONS_MIN ? server->options.threads : CONNECTIONS_MIN);
+             server->options.streams + (server->options.threads > CONNECTIONS_MIN
+                                            ? server->options.threads
+                                            : CONNECTIONS_MIN));
 
     server->context = mg_start(&callbacks, server, options);
     if (!server->context)
@@ -380,6 +449,7 @@ bool server_stop(struct server *server, uint64_t timeout_ns)
     if (!server)
         return true;
 
+    server->stopping = true;
     if (thread_start(&server->stopper, "http-stop", stop, server->context) < 0 ||
         !thread_join_within(&server->stopper, timeout_ns))
         return false;

@@ -20,6 +20,7 @@ struct server;
 struct server_options {
     struct address address; /* loopback, IPv4 */
     unsigned threads;       /* at least; see CONNECTIONS_MIN in server.c */
+    unsigned streams;       /* replies without an end at the same time: each keeps a thread */
     /*
      * Called in one of the server's threads; `reply` is zero-initialised, or has a status: then
      * the listener has refused the request, which may lack a path, and it needs only counting.
@@ -35,8 +36,8 @@ int server_start(const struct server_options *options, struct server **ret_serve
 uint16_t server_port(const struct server *server); /* the one taken when 0 was asked for */
 
 /*
- * Stops and frees. False when the listener's threads have not ended in time: they may still run,
- * nothing they use may be freed, and the process should end without cleaning up.
+ * Ends streams, stops and frees. False when the listener's threads have not ended in time: they may
+ * still run, nothing they use may be freed, and the process should end without cleaning up.
  */
 bool server_stop(struct server *server, uint64_t timeout_ns);
 

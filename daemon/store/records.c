@@ -357,7 +357,7 @@ static int told(struct db *db, const char *what, int rc)
 }
 
 /* Files that were deleted under us take every write, and the next start finds none of it. */
-static int check_place(const struct store *store)
+static int check_place(const struct store *store, const char *what)
 {
     struct stat held, named;
 
@@ -365,9 +365,9 @@ static int check_place(const struct store *store)
         held.st_dev == named.st_dev && held.st_ino == named.st_ino && !db_moved(store->state))
         return 0;
 
-    log_error("store: policy: the state directory was deleted or replaced (%s, state.db); restart"
-              " policyd, then send the policy again",
-              store->lock_path);
+    log_error("store: %s: the state directory was deleted or replaced (%s, state.db); restart"
+              " policyd, then send the %s again",
+              what, store->lock_path, what);
     return -ESTALE;
 }
 
@@ -377,7 +377,7 @@ int store_policy_add(struct store *store, const char *document, size_t len, uint
     struct db_query *query = NULL;
     int rc;
 
-    rc = check_place(store);
+    rc = check_place(store, "policy");
     if (rc < 0)
         return rc;
 
@@ -421,7 +421,7 @@ int store_policy_activate(struct store *store, uint64_t generation)
     char sql[256];
     int rc;
 
-    rc = check_place(store);
+    rc = check_place(store, "policy");
     if (rc < 0)
         return rc;
 
@@ -469,6 +469,20 @@ int store_policy_active(struct store *store, struct store_policy *ret_policy)
     }
     db_finish(query);
     return rc;
+}
+
+int store_setting_get(struct store *store, const char *key, char *ret_value, size_t capacity)
+{
+    int rc = setting_get(store, key, ret_value, capacity);
+
+    return rc == -ENOENT ? rc : told(store->state, "setting", rc);
+}
+
+int store_setting_put(struct store *store, const char *key, const char *value)
+{
+    int rc = check_place(store, "setting");
+
+    return rc < 0 ? rc : told(store->state, "setting", setting_put(store, key, value));
 }
 
 int store_token_put(struct store *store, const char *name, const struct store_token *token)

@@ -63,6 +63,11 @@ int store_token_put(struct store *store, const char *name, const struct store_to
 int store_tokens(struct store *store, struct store_token *ret_tokens, size_t capacity,
                  size_t *ret_count);
 
+/* Settings by name, texts on the disk when put. get: 0, -ENOENT or another negative errno; put may
+ * also say -ESTALE, as store_policy_activate() does. */
+int store_setting_get(struct store *store, const char *key, char *ret_value, size_t capacity);
+int store_setting_put(struct store *store, const char *key, const char *value);
+
 /* What has been observed is written in transactions: begin, any number of puts, commit. */
 int store_observed_begin(struct store *store);
 int store_observed_commit(struct store *store); /* undoes everything when it fails */

@@ -235,3 +235,59 @@ Test(control, a_file_that_has_not_changed_keeps_the_generation)
     cr_assert_eq(put(NODE_DENY_ALL, true), CONTROL_DONE);
     cr_assert_eq(applied.generation, 3);
 }
+
+Test(control, with_performance_mode_off_nothing_is_found_and_nobody_watches)
+{
+    struct text before = {0}, after = {0};
+    struct tap_stream *stream;
+    pol_audit_query query;
+    pol_tap_filter filter;
+    pol_tap *tap;
+
+    begin(false);
+    pol_audit_query_init(&query, sizeof(query));
+    pol_tap_filter_init(&filter, sizeof(filter));
+    cr_assert_eq(pol_tap_new(node.ctx, &filter, &tap, NULL), POL_OK);
+    cr_assert_eq(tap_stream_open(node.tap, tap, TAP_DENY, &stream), 0);
+    cr_assert_eq(control_set_performance(node.control, false), CONTROL_DONE);
+    cr_assert_not(performance_is_enabled(node.performance));
+    node_run_worker(&node);
+    node_wait_for(&node, WORKER_FINISHED);
+    cr_assert_eq(control_findings(node.control, &query, &before), CONTROL_DONE);
+    cr_assert_eq(before.len, 0);
+    cr_assert_not(tap_stream_take(stream, &after));
+    cr_assert_str_eq(after.ptr, "event: end\ndata: {\"reason\":\"performance mode is disabled; "
+                                "wiretap is unavailable\"}\n\n");
+    tap_stream_close(stream);
+    text_fini(&after);
+}
+
+Test(control, performance_mode_that_was_off_at_the_start_lets_nobody_watch)
+{
+    pol_tap_filter filter;
+    struct tap_stream *stream;
+    pol_tap *tap;
+
+    node = (struct node){.frames = 1, .end = -ENODATA};
+    node_make(&node);
+    cr_assert_eq(performance_set(node.performance, false), 0);
+    control_free(node.control);
+    cr_assert_eq(control_new(&(struct control_options){.publish = node.publish,
+                                                       .observe = node.observe,
+                                                       .readiness = node.readiness,
+                                                       .store = node.store,
+                                                       .performance = node.performance,
+                                                       .tap = node.tap},
+                             &node.control),
+                 0);
+    pol_tap_filter_init(&filter, sizeof(filter));
+    cr_assert_eq(pol_tap_new(node.ctx, &filter, &tap, NULL), POL_OK);
+    cr_assert_eq(tap_stream_open(node.tap, tap, TAP_FLOW, &stream), -ESHUTDOWN);
+    pol_tap_free(tap);
+    pol_policy_unref(node_publish(&node, NODE_DENY_ALL, 1));
+    cr_assert_eq(control_start(node.control), 0);
+    cr_assert_eq(control_set_performance(node.control, true), CONTROL_DONE);
+    cr_assert_eq(pol_tap_new(node.ctx, &filter, &tap, NULL), POL_OK);
+    cr_assert_eq(tap_stream_open(node.tap, tap, TAP_FLOW, &stream), 0);
+    tap_stream_close(stream);
+}

@@ -112,3 +112,15 @@ Test(worker_loop, policies_are_taken_after_the_end_too)
         nanosleep(&pause, NULL);
     cr_assert_eq(slot_applied(worker_loop_slot(node.loops[0])), 2);
 }
+
+Test(worker_loop, makes_the_events_that_are_wanted)
+{
+    node = (struct node){.frames = 10, .end = -ENODATA};
+    node_make(&node);
+    pol_policy_unref(node_publish(&node, NODE_DENY_ALL, 1));
+    worker_loop_report(node.loops[0], 1u << POL_EV_FLOW_OPEN);
+    node_run_worker(&node);
+    node_wait_for(&node, WORKER_FINISHED);
+    cr_assert_eq(worker_loop_packets(node.loops[0]), 10);
+    cr_assert_eq(collect_all(), 0, "denials are not asked for");
+}

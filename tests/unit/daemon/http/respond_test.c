@@ -66,3 +66,11 @@ Test(respond, answers_about_sessions_are_not_stored)
     cr_assert(strstr(head.ptr, "\r\ncache-control: no-store\r\n"));
     cr_assert_not(strstr(head.ptr, "content-length"));
 }
+
+Test(respond, a_refusal_may_say_when_to_come_back)
+{
+    struct http_reply reply = {.status = 503, .retry_after = 5};
+
+    respond_head(&reply, "/api/v1/wiretap/stream", &head);
+    cr_assert(strstr(head.ptr, "\r\nretry-after: 5\r\n"), "%s", head.ptr);
+}

@@ -14,6 +14,34 @@
 
 static struct server *server;
 
+/* A stream that counts to `last`, or for ever; and how often one was closed. */
+static int last;
+static _Atomic(int) closed;
+
+static bool count_on(void *source, struct text *out)
+{
+    int *number = source;
+
+    text_addf(out, "%d\n", ++*number);
+    return *number != last;
+}
+
+static void close_count(void *source)
+{
+    free(source);
+    closed++;
+}
+
+static void begin_stream(struct http_reply *reply)
+{
+    int *number = calloc(1, sizeof(*number));
+
+    reply->type = "text/event-stream";
+    text_add(&reply->body, "first\n");
+    /* Nothing wakes it: the server comes back after a second. */
+    reply->stream = (struct http_stream){-1, count_on, close_count, number};
+}
+
 /* Says back what arrived, so that a test sees what the handlers would. */
 static void echo(void *user, const struct http_request *sent, struct http_reply *reply)
 {
@@ -22,7 +50,11 @@ static void echo(void *user, const struct http_request *sent, struct http_reply 
     (void)user;
     if (reply->status || (whole.receive && !whole.receive(whole.receiver, &whole, reply)))
         return;
-    reply->status = 200;
+    reply->status = strcmp(request->path, "/refused") == 0 ? 503 : 200;
+    if (strncmp(request->path, "/stream", 7) == 0 || reply->status == 503) {
+        begin_stream(reply);
+        return;
+    }
     reply->type = "text/plain";
     text_addf(&reply->body, "%s %s ?%s a=%s c=%s len=%zu %.10s", request->method, request->path,
               request->query ? request->query : "",
@@ -211,4 +243,57 @@ Test(server, a_client_that_waits_for_it_is_invited_to_send)
     cr_assert_str_eq(invitation, "HTTP/1.1 100 Continue\r\n\r\n");
     send_all(fd, "ok", 2);
     cr_assert(strstr(receive_all(fd), "len=2 ok"));
+}
+
+Test(server, a_stream_goes_on_without_a_length_until_its_source_ends)
+{
+    const char *answer;
+
+    last = 2;
+    answer = ask("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    cr_assert_null(strstr(answer, "content-length"), "%s", answer);
+    cr_assert(strstr(answer, "\r\ncontent-type: text/event-stream\r\n"), "%s", answer);
+    cr_assert(strstr(answer, "\r\ncache-control: no-cache\r\n"), "%s", answer);
+    cr_assert_str_eq(body_of(answer), "first\n1\n2\n");
+    cr_assert_eq(closed, 1);
+}
+
+Test(server, a_stream_that_is_only_looked_at_or_refused_is_closed_unused)
+{
+    cr_assert_str_eq(body_of(ask("HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n")), "");
+    cr_assert_str_eq(body_of(ask("GET /refused HTTP/1.1\r\nHost: h\r\n\r\n")), "first\n");
+    for (int i = 0; i < 1000 && closed < 2; i++)
+        usleep(1000);
+    cr_assert_eq(closed, 2);
+}
+
+Test(server, a_stream_ends_when_its_reader_hangs_up)
+{
+    char piece[4096];
+    int fd = connect_to_it();
+
+    send_all(fd, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n", 37);
+    cr_assert_gt(recv(fd, piece, sizeof(piece), 0), 0);
+    close(fd);
+    for (int i = 0; i < 2000 && !closed; i++)
+        usleep(1000);
+    cr_assert_eq(closed, 1);
+}
+
+Test(server, streams_end_with_the_server)
+{
+    const char *request = "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n";
+    char piece[64];
+    int fds[3];
+
+    for (int i = 0; i < 3; i++) {
+        fds[i] = connect_to_it();
+        send_all(fds[i], request, strlen(request));
+        cr_assert_gt(recv(fds[i], piece, sizeof(piece), 0), 0);
+    }
+    cr_assert(server_stop(server, UINT64_C(5000000000)));
+    server = NULL;
+    cr_assert_eq(closed, 3);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
 }

@@ -98,11 +98,20 @@ static void make_loop(struct node *node)
 static void make_control(struct node *node)
 {
     struct readiness_options readiness = {node->ctx, node->publish, node->loops, 1, node->grants};
-    struct observe_options observe = {node->ctx,   100, node->grants, node->publish,
-                                      node->loops, 1,   node->store};
+    struct observe_options observe = {.ctx = node->ctx,
+                                      .max_findings = 100,
+                                      .grants = node->grants,
+                                      .publish = node->publish,
+                                      .loops = node->loops,
+                                      .loop_count = 1,
+                                      .store = node->store};
     struct control_options control = {
         .publish = node->publish, .store = node->store, .policy_pinned = node->policy_pinned};
 
+    cr_assert_eq(performance_new(node->store, &node->performance), 0);
+    cr_assert_eq(tap_hub_new(store_node_id(node->store), 2, &node->tap), 0);
+    observe.performance = control.performance = node->performance;
+    observe.tap = control.tap = node->tap;
     cr_assert_eq(readiness_new(&readiness, &node->readiness), 0);
     cr_assert_eq(observe_new(&observe, &node->observe), 0);
     control.readiness = node->readiness;
@@ -134,6 +143,8 @@ void node_free(struct node *node)
     control_stop(node->control);
     control_free(node->control);
     observe_free(node->observe);
+    tap_hub_free(node->tap);
+    performance_free(node->performance);
     readiness_free(node->readiness);
     publish_free(node->publish);
     worker_loop_free(node->loops[0]);

@@ -20,6 +20,8 @@ struct node {
     pol_grants *grants;
     struct worker_loop *loops[1];
     struct publish *publish;
+    struct performance *performance;
+    struct tap_hub *tap; /* of two streams */
     struct observe *observe;
     struct readiness *readiness;
     struct control *control;
