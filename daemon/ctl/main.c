@@ -6,7 +6,8 @@
 
 #include "ctl/verb.h"
 
-static const struct verb *const verbs[] = {&verb_replay, &verb_check, &verb_ready, &verb_stats};
+static const struct verb *const verbs[] = {&verb_replay, &verb_check, &verb_ready, &verb_stats,
+                                           &verb_port};
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -42,20 +43,23 @@ static int print_help(void)
 {
     struct text out = {0};
 
-    text_add(&out,
-             "Usage: policyctl VERB [OPTIONS]\n\n"
-             "Replays captures through a policy, checks policies, and asks a running policyd.\n"
-             "\nVerbs:\n");
+    text_add(
+        &out,
+        "Usage: policyctl VERB [OPTIONS]\n\n"
+        "Replays captures through a policy, checks policies, asks a running policyd, and gives\n"
+        "network interfaces back to the host.\n"
+        "\nVerbs:\n");
     for (size_t i = 0; i < VERB_COUNT; i++)
         text_addf(&out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 
-    text_add(&out,
-             "\n\"policyctl VERB --help\" lists the options of a verb.\n\n"
-             "  -h, --help      this text\n"
-             "  -V, --version   the versions of policyctl and libpolicy\n"
-             "\nExit codes: 0 ok, 1 not ready or not permitted, 2 wrong command line,\n"
-             "3 no policyd answers, 4 a policy or capture is invalid, 5 out of memory or the\n"
-             "output cannot be written.\n");
+    text_add(
+        &out,
+        "\n\"policyctl VERB --help\" lists the options of a verb.\n\n"
+        "  -h, --help      this text\n"
+        "  -V, --version   the versions of policyctl and libpolicy\n"
+        "\nExit codes: 0 ok, 1 not ready or not permitted, 2 wrong command line,\n"
+        "3 no policyd answers, 4 a policy, capture or interface is invalid, 5 out of memory, the\n"
+        "output cannot be written or the kernel refuses.\n");
     return print_text(stdout, &out, EXIT_OK);
 }
 

@@ -7,7 +7,7 @@ _policyctl()
     local verb=${COMP_WORDS[1]} options
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'replay check ready stats --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'replay check ready stats port --help --version' -- "$word")
         return
     fi
 
@@ -38,9 +38,15 @@ _policyctl()
         options='--url --output --json --no-color --help' ;;
     stats)
         options='--url --token-file --output --json --help' ;;
+    port)
+        options='--output --json --no-color --help' ;;
     esac
 
-    if [[ $word != -* && $verb == check ]]; then
+    if [[ $word != -* && $verb == port && $COMP_CWORD -eq 2 ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'show release' -- "$word")
+    elif [[ $word != -* && $verb == port ]]; then
+        mapfile -t COMPREPLY < <(cd /sys/class/net && compgen -G "$word*")
+    elif [[ $word != -* && $verb == check ]]; then
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     else

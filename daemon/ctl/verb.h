@@ -7,11 +7,11 @@
 /* What a script may rely on. */
 enum exit_code {
     EXIT_OK = 0,
-    EXIT_DENIED = 1,      /* not ready, or the node refused the token */
+    EXIT_DENIED = 1,      /* not ready, the node refused the token, or not permitted */
     EXIT_USAGE = 2,       /* the command line is wrong */
     EXIT_UNREACHABLE = 3, /* no policyd answers */
-    EXIT_INVALID = 4,     /* a document or capture cannot be read, or is not valid */
-    EXIT_FAILED = 5       /* out of memory, or the output cannot be written */
+    EXIT_INVALID = 4,     /* a document, capture or interface is not there or not valid */
+    EXIT_FAILED = 5       /* out of memory, the output cannot be written, or the kernel refuses */
 };
 
 /* One thing policyctl does. `run` reads its options from `args` and returns an enum exit_code. */
@@ -25,6 +25,7 @@ struct verb {
 };
 
 extern const struct verb verb_check;
+extern const struct verb verb_port;
 extern const struct verb verb_ready;
 extern const struct verb verb_replay;
 extern const struct verb verb_stats;

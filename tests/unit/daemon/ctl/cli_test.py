@@ -20,7 +20,7 @@ POLICYCTL, SOURCE = sys.argv[1:3]
 POLICY = os.path.join(SOURCE, "examples/site/policy.json")
 PAGE = os.path.join(SOURCE, "daemon/ctl/policyctl.1")
 COMPLETION = os.path.join(SOURCE, "daemon/ctl/policyctl.bash")
-VERBS = ("replay", "check", "ready", "stats")
+VERBS = ("replay", "check", "ready", "stats", "port")
 
 
 def run(*arguments, stdin="", **environment):
@@ -48,6 +48,10 @@ class Usage(unittest.TestCase):
         self.wrong("one FILE at a time", "check", POLICY, "other")
         self.wrong('unexpected argument "now"', "ready", "now")
         self.wrong("the statistics need a token", "stats")
+        self.wrong("say what to do: show or release", "port")
+        self.wrong('"relase" is not one of show, release; did you mean "release"?', "port", "relase", "lan0")
+        self.wrong("release needs the name of an interface", "port", "release")
+        self.wrong("release prints nothing", "port", "release", "--json", "lan0")
 
     def test_help_and_version_go_to_stdout(self):
         self.assertRegex(run("--version").stdout, r"^policyctl \d+\.\d+\.\d+, libpolicy \d")
