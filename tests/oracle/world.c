@@ -495,13 +495,23 @@ static bool answer_icmp(pol_packet *packet)
     return false;
 }
 
+/* What comes from outside to such an address is multicast, whoever claims it as a source. */
+static bool is_group(const pol_addr *addr)
+{
+    static const uint8_t broadcast[4] = {255, 255, 255, 255};
+
+    if (addr->family == 6)
+        return addr->bytes[0] == 0xff;
+    return addr->bytes[0] >> 4 == 0xe || memcmp(addr->bytes, broadcast, sizeof(broadcast)) == 0;
+}
+
 /* Turns the packet round; false when nobody would answer it. */
 static bool make_reply(pol_packet *packet)
 {
     pol_tuple tuple = packet->tuple;
     bool icmp = tuple.proto == 1 || tuple.proto == 58;
 
-    if (icmp && !answer_icmp(packet))
+    if (is_group(&tuple.src) || (icmp && !answer_icmp(packet)))
         return false;
     packet->tuple.src = tuple.dst;
     packet->tuple.dst = tuple.src;
@@ -858,6 +868,9 @@ static bool make_engine(struct world *world)
     options.query_capacity = options.stream_capacity = options.fragment_capacity = 2;
     options.grants = world->engine_grants;
     options.idle = patient;
+    /* The list is asked about everything that can be left to it. */
+    memset(options.control + POL_CONTROL_NDP, POL_CONTROL_JUDGE,
+           POL_CONTROL_DHCPV6 - POL_CONTROL_NDP + 1);
     options.sni_check = (uint8_t)draw_below(&world->draw, 3);
     options.reject_inside = world->reject = draw_percent(&world->draw, 30);
     world->session.sni_check = options.sni_check;

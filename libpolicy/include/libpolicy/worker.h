@@ -272,7 +272,8 @@ typedef struct pol_worker_options {
     size_t own_count;
     uint8_t control[16];       /* enum pol_control_policy by enum pol_control; all POL_CONTROL_PASS
                                   but MULTICAST and OTHER, which are POL_CONTROL_DROP */
-    uint32_t member_capacity;  /* 1 024 multicast memberships and DHCP servers known */
+    uint32_t member_capacity;  /* 1 024 of each: multicast memberships, DHCP servers known, DHCP
+                                  requests under way */
 } pol_worker_options;
 
 POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
@@ -280,7 +281,8 @@ POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
 /**
  * Makes a worker. All tables are sized here: deciding allocates nothing.
  *
- * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity above 16 million)
+ * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity above 16 million, or a `control`
+ *         that is out of range, or POL_CONTROL_JUDGE for a kind without an IP header)
  */
 POL_API int pol_worker_new(pol_ctx *ctx, const pol_worker_options *opts, pol_worker **ret_worker);
 POL_API void pol_worker_free(pol_worker *worker);

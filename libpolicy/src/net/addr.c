@@ -79,6 +79,15 @@ bool addr_is_multicast(const pol_addr *addr)
                              : addr->family == 6 && addr->bytes[0] == 0xff;
 }
 
+pol_addr addr_nat64(const pol_addr *addr)
+{
+    pol_addr translated = {.family = 6};
+
+    memcpy(translated.bytes, nat64, sizeof(nat64));
+    memcpy(translated.bytes + sizeof(nat64), addr->bytes, 4);
+    return translated;
+}
+
 /* Copies to a NUL-terminated buffer for inet_pton(). A NUL inside the text would end it early. */
 static bool copy_text(pol_str text, char ret_copy[POL_ADDR_TEXT])
 {

@@ -46,6 +46,9 @@ bool addr_is_special(const pol_addr *addr);
 bool addr_is_mapped(const pol_addr *addr);    /* ::ffff:0:0/96 */
 bool addr_is_multicast(const pol_addr *addr); /* 224/4, ff00::/8; not a broadcast */
 
+/* An IPv4 address inside 64:ff9b::/96 (RFC 6052 2.1). */
+pol_addr addr_nat64(const pol_addr *addr);
+
 /* The prefix of that length which holds addr; len is at most 32 or 128. */
 pol_prefix prefix_of(const pol_addr *addr, unsigned len);
 /* Never true across families: 0.0.0.0/0 does not contain IPv6. */

@@ -46,6 +46,9 @@ _Static_assert(COUNT_BYTES_INBOUND_OTHER_PENDING ==
                "counter_traffic() knows the layout");
 _Static_assert(COUNT_ICMP_INBOUND_DENY == COUNT_ICMP_OUTBOUND_ALLOW + GROUP_SLOTS * 3,
                "counter_icmp() knows the layout");
+_Static_assert(COUNT_CONTROL_OTHER_DROP == COUNT_CONTROL_ARP_PASS + 2 * POL_CONTROL_COUNT - 1 &&
+                   COUNT_CONTROL_MULTICAST_JUDGE == COUNT_CONTROL_NDP_JUDGE + 4,
+               "counter_control() knows the layout");
 _Static_assert(COUNT_FLOW_OPENS_OTHER == COUNT_FLOW_OPENS_TCP + GROUP_SLOTS * COUNTER_OTHER,
                "counter_flow_opens() knows the layout");
 _Static_assert(COUNT_FLOW_CLOSES_FLUSHED ==

@@ -144,6 +144,16 @@ static inline size_t counter_denies(enum pol_reason reason)
     return COUNT_DENIES_NO_POLICY + (size_t)reason;
 }
 
+/* POL_CONTROL_JUDGE only for kinds with an IP header. */
+static inline size_t counter_control(enum pol_control kind, enum pol_control_policy done)
+{
+    size_t judged = kind == POL_CONTROL_MULTICAST ? 4 : (size_t)kind - POL_CONTROL_NDP;
+
+    return done == POL_CONTROL_JUDGE
+               ? COUNT_CONTROL_NDP_JUDGE + judged
+               : COUNT_CONTROL_ARP_PASS + 2 * (size_t)kind + (done == POL_CONTROL_DROP);
+}
+
 static inline size_t counter_midstream(enum pol_side side, bool allowed)
 {
     return COUNT_MIDSTREAM_INSIDE_ALLOW + (side == POL_SIDE_OUTSIDE) * 2u + !allowed;

@@ -8,52 +8,11 @@
 #include "net/proto.h"
 
 enum {
-    ETHER_ARP = 0x0806,
-    ETHER_EAPOL = 0x888e,
-    ETHER_LLDP = 0x88cc,
-    ICMPV6_NDP_FIRST = 133, /* router solicitation to neighbour advertisement: RFC 4861 4 */
-    ICMPV6_NDP_LAST = 136,
     DNS_PORT = 53,
     ICMP_REDIRECT = 5,
     ICMPV6_REDIRECT = 137,
-    ICMPV6_MLD_FIRST = 130, /* RFC 2710 3; 143 is version 2: RFC 3810 5.2 */
-    ICMPV6_MLD_LAST = 132,
-    ICMPV6_MLD_V2 = 143,
     BATCH = 32 /* packets whose table lines are fetched ahead */
 };
-
-/* --- what is no IP flow --------------------------------------------------------------------- */
-
-static bool is_bridge_protocol(const pol_packet *packet)
-{
-    /* LLC 42/42/03: spanning tree (IEEE 802.1D 9.3) */
-    return packet->ether_type == 0 && packet->payload.len >= 3 && packet->payload.ptr[0] == 0x42 &&
-           packet->payload.ptr[1] == 0x42;
-}
-
-static void not_ip(const pol_packet *packet, pol_verdict *verdict)
-{
-    bool control = packet->ether_type == ETHER_ARP || packet->ether_type == ETHER_EAPOL ||
-                   packet->ether_type == ETHER_LLDP || is_bridge_protocol(packet);
-
-    verdict->action = verdict->raw_action = control ? POL_ALLOW : POL_DENY;
-    verdict->reason = control ? POL_WHY_LINK : POL_WHY_NOT_IP;
-}
-
-/* Neighbour discovery and group membership never leave the link: their hop limit proves it. */
-static bool is_link_scope(const pol_packet *packet)
-{
-    uint8_t type = packet->icmp_type;
-
-    if (packet->tuple.proto == PROTO_IGMP)
-        return packet->hop_limit == 1;
-    if (packet->tuple.proto != PROTO_ICMPV6 || packet->tuple.src.family != 6)
-        return false;
-    if (type >= ICMPV6_NDP_FIRST && type <= ICMPV6_NDP_LAST)
-        return packet->hop_limit == 255;
-    return ((type >= ICMPV6_MLD_FIRST && type <= ICMPV6_MLD_LAST) || type == ICMPV6_MLD_V2) &&
-           packet->hop_limit == 1;
-}
 
 /* --- sides ---------------------------------------------------------------------------------- */
 
@@ -80,7 +39,7 @@ static void infer_side(const pol_worker *worker, struct passage *passage)
     passage->inferred = true;
 }
 
-static void set_side(const pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+void passage_side(const pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     if (passage->packet->side != POL_SIDE_UNKNOWN)
         passage->side = passage->packet->side;
@@ -226,7 +185,7 @@ static void fresh(pol_worker *worker, struct passage *passage, pol_verdict *verd
     bool midstream = packet->tuple.proto == PROTO_TCP &&
                      (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) != POL_TCP_SYN;
 
-    set_side(worker, passage, verdict);
+    passage_side(worker, passage, verdict);
     if (passage->side == POL_SIDE_OUTSIDE)
         from_outside(worker, passage, verdict);
     else if (midstream && worker->opts.midstream == POL_MIDSTREAM_DENY)
@@ -277,7 +236,7 @@ static void unrelated_error(pol_worker *worker, struct passage *passage, pol_ver
 {
     const pol_packet *packet = passage->packet;
 
-    set_side(worker, passage, verdict);
+    passage_side(worker, passage, verdict);
     if (!is_redirect(packet) && dns_query_is_quoted(worker, packet) &&
         memcmp(&packet->tuple.dst, &packet->inner.src, sizeof(packet->inner.src)) == 0) {
         verdict->action = verdict->raw_action = POL_ALLOW;
@@ -340,6 +299,10 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
 {
     const pol_packet *packet = passage->packet;
 
+    if (passage->multicast) {
+        control_multicast(worker, passage, verdict);
+        return;
+    }
     if (packet->marks & POL_MARK_ICMP_ERROR) {
         icmp_error(worker, passage, verdict);
         return;
@@ -381,7 +344,7 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
 
 static void drop_fragment(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
-    set_side(worker, passage, verdict);
+    passage_side(worker, passage, verdict);
     counter_add(&worker->counters, COUNT_FRAGMENTS_DROPPED, 1);
     deny_and_report(worker, passage, POL_WHY_FRAGMENT, verdict);
 }
@@ -443,6 +406,16 @@ static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verd
         fragments_end(&worker->fragments, first);
 }
 
+static void judge_ip(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
+{
+    if (!worker->policy)
+        deny_and_report(worker, passage, POL_WHY_NO_POLICY, verdict);
+    else if (passage->packet->marks & POL_MARK_FRAGMENT)
+        judge_fragment(worker, passage, verdict);
+    else
+        judge_datagram(worker, passage, verdict);
+}
+
 static void judge(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -457,16 +430,14 @@ static void judge(pol_worker *worker, struct passage *passage, pol_verdict *verd
         counter_add(&worker->counters, COUNT_MALFORMED, 1);
         deny_and_report(worker, passage, POL_WHY_MALFORMED, verdict);
     } else if (packet->kind == POL_PKT_NOT_IP) {
-        not_ip(packet, verdict);
-    } else if (is_link_scope(packet)) {
-        verdict->action = verdict->raw_action = POL_ALLOW;
-        verdict->reason = POL_WHY_LINK;
-    } else if (!worker->policy) {
-        deny_and_report(worker, passage, POL_WHY_NO_POLICY, verdict);
-    } else if (packet->marks & POL_MARK_FRAGMENT) {
-        judge_fragment(worker, passage, verdict);
+        control_frame(worker, packet, verdict);
+    } else if (control_concerns(packet)) {
+        if (!control_datagram(worker, passage, verdict)) {
+            judge_ip(worker, passage, verdict);
+            control_judged(worker, passage, verdict);
+        }
     } else {
-        judge_datagram(worker, passage, verdict);
+        judge_ip(worker, passage, verdict);
     }
 }
 

@@ -529,6 +529,24 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
         open_flow(worker, passage, &out, false, verdict);
 }
 
+bool judge_member(pol_worker *worker, const struct passage *passage, const pol_addr *member,
+                  pol_verdict *verdict)
+{
+    const pol_packet *packet = passage->packet;
+    struct walk_facts facts = {.src = *member, .tls = TLS_NOT};
+    struct walk_outcome out;
+
+    key_of_tuple(&packet->tuple, packet->icmp_type, packet->icmp_code, &facts.key);
+    walk(worker, &facts, 0, &out);
+    if (out.action != POL_ALLOW)
+        deny_outcome(&out, (enum pol_reason)out.reason);
+    verdict_of(worker, &out, passage->side, verdict);
+    if (out.action != POL_ALLOW)
+        return false;
+    report_findings(worker, passage, POL_NONE, &out, verdict);
+    return true;
+}
+
 static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
 {
     struct flow *flow = &worker->flows.flows[index];

@@ -6,6 +6,7 @@
 #include "base/ctx.h"
 #include "base/hash.h"
 #include "net/addr.h"
+#include "net/ipset.h"
 #include "net/proto.h"
 
 enum {
@@ -104,7 +105,8 @@ static void fetch_hits(struct walker *walker, const struct walk_facts *facts, ui
     if (walker->hits_group == group)
         return;
     walker->hits_group = group;
-    walker->hits_special = addr_is_special(&facts->key.dst);
+    walker->hits_special = addr_is_special(&facts->key.dst) ||
+                           (walker->own && ipset_has(walker->own, &facts->key.dst));
     walker->hit_count = grants_lookup(walker->grants, walker->policy->groups[group].key,
                                       &facts->key.dst, walker->now, walker->hits);
 }

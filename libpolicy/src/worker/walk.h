@@ -46,6 +46,7 @@ struct walk_outcome {
 struct walker {
     const pol_policy *policy; /* never NULL while walking */
     const pol_grants *grants; /* may be NULL */
+    const struct ipset *own;  /* addresses of the host, special too; NULL: none are known */
     struct memo memo;
     struct regex_scratch *scratch;
     pol_mono now;

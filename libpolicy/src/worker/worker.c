@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/worker.h"
 
+#include <string.h>
+
 #include "base/abi.h"
 #include "base/ctx.h"
 #include "base/mem.h"
+#include "net/addr.h"
 #include "net/ipset.h"
 
 enum { CAPACITY_MAX = 1 << 24 };
@@ -33,6 +36,12 @@ static const pol_worker_options defaults = {
     .tls_timeout = 10 * POL_SECONDS,
     .midstream = POL_MIDSTREAM_JUDGE,
     .sni_check = POL_SNI_LOG,
+    .control =
+        {
+            [POL_CONTROL_MULTICAST] = POL_CONTROL_DROP,
+            [POL_CONTROL_OTHER] = POL_CONTROL_DROP,
+        },
+    .member_capacity = 1024,
 };
 
 void pol_worker_options_init(pol_worker_options *opts, size_t size)
@@ -45,8 +54,8 @@ static bool capacities_fit(const pol_worker_options *opts)
     return opts->flow_capacity <= CAPACITY_MAX && opts->event_capacity <= CAPACITY_MAX &&
            opts->memo_capacity <= CAPACITY_MAX && opts->pending_capacity <= CAPACITY_MAX &&
            opts->query_capacity <= CAPACITY_MAX && opts->stream_capacity <= CAPACITY_MAX &&
-           opts->fragment_capacity <= CAPACITY_MAX && opts->event_capacity > 0 &&
-           opts->memo_capacity > 0;
+           opts->fragment_capacity <= CAPACITY_MAX && opts->member_capacity <= CAPACITY_MAX &&
+           opts->event_capacity > 0 && opts->memo_capacity > 0;
 }
 
 static int addresses_set(struct arena *arena, const pol_addr *addrs, size_t count,
@@ -64,6 +73,25 @@ static int addresses_set(struct arena *arena, const pol_addr *addrs, size_t coun
     return ipset_build(arena, prefixes, count, ret_set);
 }
 
+/* An own IPv4 address is own too where a translator reaches it (RFC 6052 2.1). */
+static int own_set(struct arena *arena, const pol_addr *addrs, size_t count, struct ipset **ret_set)
+{
+    pol_addr *both;
+    size_t all = count;
+
+    if (count == 0)
+        return POL_OK;
+    both = arena_array(arena, 2 * count, sizeof(*both));
+    if (!both)
+        return POL_E_NOMEM;
+    memcpy(both, addrs, count * sizeof(*both));
+    for (size_t i = 0; i < count; i++) {
+        if (addrs[i].family == 4)
+            both[all++] = addr_nat64(&addrs[i]);
+    }
+    return addresses_set(arena, both, all, ret_set);
+}
+
 static int build_sets(pol_worker *worker, const pol_worker_options *opts)
 {
     int rc = POL_OK;
@@ -76,6 +104,9 @@ static int build_sets(pol_worker *worker, const pol_worker_options *opts)
     if (rc == POL_OK)
         rc = addresses_set(&worker->arena, opts->inside_resolvers, opts->inside_resolver_count,
                            &worker->inside_resolvers);
+    if (rc == POL_OK)
+        rc = own_set(&worker->arena, opts->own, opts->own_count, &worker->own);
+    worker->walker.own = worker->own;
     return rc;
 }
 
@@ -96,6 +127,12 @@ static int build_tables(pol_worker *worker, const pol_worker_options *opts)
     if (rc == POL_OK)
         rc = fragments_init(&worker->fragments, mem, opts->fragment_capacity, seed);
     if (rc == POL_OK)
+        rc = members_init(&worker->members, mem, opts->member_capacity, seed);
+    if (rc == POL_OK)
+        rc = members_init(&worker->dhcp_requests, mem, opts->member_capacity, seed);
+    if (rc == POL_OK)
+        rc = members_init(&worker->dhcp_servers, mem, opts->member_capacity, seed);
+    if (rc == POL_OK)
         rc = events_init(&worker->events, mem, opts->event_capacity);
     if (rc == POL_OK)
         rc = memo_init(&worker->walker.memo, mem, opts->memo_capacity);
@@ -113,7 +150,7 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
     rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
     if (rc < 0)
         return rc;
-    if (!capacities_fit(&opts))
+    if (!capacities_fit(&opts) || !control_fits(&opts))
         return POL_E_INVALID;
 
     rc = POL_E_NOMEM;
@@ -166,6 +203,9 @@ void pol_worker_free(pol_worker *worker)
     stream_pool_fini(&worker->dns_streams, mem);
     queries_fini(&worker->queries, mem);
     fragments_fini(&worker->fragments, mem);
+    members_fini(&worker->members, mem);
+    members_fini(&worker->dhcp_requests, mem);
+    members_fini(&worker->dhcp_servers, mem);
     events_fini(&worker->events, mem);
     memo_fini(&worker->walker.memo, mem);
     regex_scratch_free(worker->walker.scratch);
@@ -279,6 +319,7 @@ size_t pol_worker_memory(const pol_worker *worker)
            (size_t)worker->dns_streams.count * (DNS_STREAM_BYTES + sizeof(struct stream)) +
            worker->queries.capacity * sizeof(struct query) +
            worker->fragments.capacity * sizeof(struct fragment) +
+           (size_t)3 * worker->members.capacity * sizeof(struct member) +
            worker->events.capacity * sizeof(pol_event) +
            (size_t)worker->walker.memo.sets * 4 * sizeof(struct memo_entry);
 }

@@ -7,6 +7,7 @@
  *
  *   worker.c    making, using a policy, time, draining
  *   decide.c    packet -> verdict, from the top
+ *   control.c   what is no IP flow: link control, multicast from outside
  *   walk.c      facts -> the first step of the policy that matches and holds
  *   judge.c     facts of a flow -> verdict and state of the flow; re-judgement
  *   tlswatch.c  the client's first octets of a TCP flow -> TLS facts
@@ -22,12 +23,14 @@
 #include "flow/stream.h"
 #include "flow/table.h"
 #include "flow/tcp.h"
+#include "net/proto.h"
 #include "observe/counters.h"
 #include "program/program.h"
 #include "wire/dns.h"
 #include "wire/tls_hello.h"
 #include "worker/events.h"
 #include "worker/fragments.h"
+#include "worker/members.h"
 #include "worker/queries.h"
 #include "worker/walk.h"
 
@@ -44,6 +47,7 @@ struct pol_worker {
     pol_worker_options opts;
     struct arena arena;                                /* of the sets below */
     struct ipset *inside, *trusted, *inside_resolvers; /* NULL: empty */
+    struct ipset *own;                                 /* NULL: empty */
 
     pol_policy *policy; /* may be NULL */
     uint64_t generation;
@@ -55,6 +59,8 @@ struct pol_worker {
     struct stream_pool hellos, dns_streams;
     struct queries queries;
     struct fragments fragments;
+    struct members members;                     /* of multicast groups */
+    struct members dhcp_requests, dhcp_servers; /* under way; that have answered one */
     struct events events;
     pol_mono report_interval; /* of FLOW_ACTIVE; POL_NEVER when nobody reads it */
     struct counters counters;
@@ -75,11 +81,13 @@ struct passage {
     uint8_t end;  /* which end of the key sent it */
     uint8_t side; /* enum pol_side, after inference */
     bool inferred;
-    bool depends;  /* opening a flow: the verdict was based on the packet's own data */
-    bool denied;   /* its entry was a denied one before this packet */
-    bool swapped;  /* judged as the reply of the flow it would belong to */
-    uint32_t flow; /* its entry, or POL_NONE */
-    pol_str sni;   /* of a ClientHello in an opening packet */
+    bool depends;   /* opening a flow: the verdict was based on the packet's own data */
+    bool denied;    /* its entry was a denied one before this packet */
+    bool swapped;   /* judged as the reply of the flow it would belong to */
+    bool multicast; /* from outside to a group, and may pass or be judged as control.c knows */
+    bool groups;    /* a multicast report that is left to the list */
+    uint32_t flow;  /* its entry, or POL_NONE */
+    pol_str sni;    /* of a ClientHello in an opening packet */
 };
 
 /* --- report.c --- */
@@ -95,7 +103,43 @@ void report_query_deny(pol_worker *worker, const struct query *query, const pol_
 /* Adds the packet and its verdict to the counters. */
 void count_packet(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict);
 
+/* --- decide.c --- */
+
+/* Which side the packet came from, given or inferred; needs a policy if it has to be inferred. */
+void passage_side(const pol_worker *worker, struct passage *passage, pol_verdict *verdict);
+
+/* --- control.c --- */
+
+/* Whether the options of pol_worker_new() treat every kind in a way that it can be treated. */
+bool control_fits(const pol_worker_options *opts);
+/* A frame without IP. */
+void control_frame(pol_worker *worker, const pol_packet *packet, pol_verdict *verdict);
+/* A datagram that control_concerns(). True: the verdict is there. False: it is judged like others,
+ * and control_judged() is told what came of it. */
+bool control_datagram(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
+void control_judged(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict);
+/* The verdict on a datagram with passage->multicast. */
+void control_multicast(pol_worker *worker, const struct passage *passage, pol_verdict *verdict);
+
+/* Whether a datagram may be of a kind of enum pol_control. All that an ordinary packet pays for
+ * them: one branch. */
+static inline bool control_concerns(const pol_packet *packet)
+{
+    uint8_t proto = packet->tuple.proto;
+    unsigned port = packet->tuple.dst_port;
+    bool group = packet->tuple.dst.bytes[0] >= (packet->tuple.dst.family == 4 ? 0xe0 : 0xff);
+    bool link = (proto == PROTO_ICMPV6) | (proto == PROTO_IGMP);
+    bool dhcp = (port - 67 <= 1) | (port - 546 <= 1);
+
+    return group | link | (dhcp & (proto == PROTO_UDP));
+}
+
 /* --- judge.c --- */
+
+/* Judges a packet to a multicast group as if a member of it had sent it. False: no rule allows that
+ * member the group, and the verdict says why. */
+bool judge_member(pol_worker *worker, const struct passage *passage, const pol_addr *member,
+                  pol_verdict *verdict);
 
 /* Judges a packet without a flow as opening one; if swapped, as the reply of the flow it would
  * belong to. Opens the flow when it may pass. */

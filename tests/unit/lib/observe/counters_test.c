@@ -180,6 +180,28 @@ Test(counters, places_of_other_families_meet_their_labels)
     }
 }
 
+Test(counters, places_of_control_frames_meet_their_labels)
+{
+    static const char *const actions[] = {"pass", "judge", "drop"};
+    static const enum pol_control judged[] = {POL_CONTROL_NDP, POL_CONTROL_GROUPS, POL_CONTROL_DHCP,
+                                              POL_CONTROL_DHCPV6, POL_CONTROL_MULTICAST};
+    char labels[96];
+
+    for (unsigned i = 0; i < 2 * POL_CONTROL_COUNT; i++) {
+        enum pol_control_policy done = i % 2 ? POL_CONTROL_DROP : POL_CONTROL_PASS;
+
+        snprintf(labels, sizeof(labels), "kind=\"%s\",action=\"%s\"", pol_control_word(i / 2),
+                 actions[done]);
+        expect_place(counter_control(i / 2, done), "policyd_control_frames_total", labels, 0);
+    }
+    for (size_t i = 0; i < COUNT(judged); i++) {
+        snprintf(labels, sizeof(labels), "kind=\"%s\",action=\"judge\"",
+                 pol_control_word(judged[i]));
+        expect_place(counter_control(judged[i], POL_CONTROL_JUDGE), "policyd_control_frames_total",
+                     labels, 0);
+    }
+}
+
 static const struct {
     enum pol_end end;
     const char *reason;

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(file decide dnsjudge dnswire events fragments judge queries report tlswatch walk worker)
+foreach(file control decide dnsjudge dnswire events fragments judge members queries report tlswatch
+    walk worker)
   policy_unit_test(worker/${file}_test.c test_support)
 endforeach()

@@ -32,6 +32,8 @@ Test(worker, creation_survives_every_failing_allocation)
     options->inside_count = 1;
     options->trusted_resolvers = options->inside_resolvers = resolvers;
     options->trusted_resolver_count = options->inside_resolver_count = 2;
+    options->own = resolvers;
+    options->own_count = 2;
     do {
         counting.requests = 0;
         counting.fail_at++;
@@ -119,6 +121,7 @@ Test(worker, capacities_out_of_range_are_refused)
         offsetof(pol_worker_options, query_capacity),
         offsetof(pol_worker_options, stream_capacity),
         offsetof(pol_worker_options, fragment_capacity),
+        offsetof(pol_worker_options, member_capacity),
     };
 
     cr_assert_eq(pol_ctx_new(NULL, &rig.ctx), POL_OK);
