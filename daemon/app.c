@@ -19,32 +19,20 @@
 #include "control/boot.h"
 #include "control/control.h"
 #include "control/policy_file.h"
+#include "core/clock.h"
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/secret.h"
 #include "core/signals.h"
-#include "core/thread.h"
+#include "dataplane.h"
 #include "http/api.h"
 #include "http/auth.h"
 #include "http/server.h"
 
-#define EVENT_CAPACITY  4096
 #define DRAIN_NS        250000000 /* how long /ready says so before the listener closes */
 #define STOP_NS         UINT64_C(4000000000)
 #define TOKEN_FILE_MOST 8192
 #define TOKEN_LEAST     16
-
-/* What app_start() waits with: opening a pipe takes as long as its writer likes. */
-#define LOOK_NS UINT64_C(50000000)
-#define LOOKS   20 /* until it is told */
-
-struct opening {
-    struct thread thread;
-    const char *path;
-    struct port *port;
-    struct text error;
-    int rc;
-};
 
 struct app {
     const struct config *config;
@@ -53,8 +41,7 @@ struct app {
     struct store *store;
     pol_ctx *ctx;
     pol_grants *grants;
-    struct worker_loop *loops[1]; /* a capture is judged by one worker */
-    size_t loop_count;
+    struct dataplane dataplane;
     struct publish *publish;
     struct performance *performance;
     struct tap_hub *tap;
@@ -123,72 +110,16 @@ static int make_grants(struct app *app, struct text *error)
                : fail(error, -ENOMEM, "grant table");
 }
 
-/* The texts were checked when the configuration was read. */
-static pol_addr *read_addresses(const struct config_list *list)
-{
-    pol_addr *addrs = calloc(list->count + 1, sizeof(*addrs));
-
-    for (size_t i = 0; addrs && i < list->count; i++)
-        pol_addr_parse((pol_str){list->items[i], strlen(list->items[i])}, &addrs[i]);
-    return addrs;
-}
-
-static pol_prefix *read_prefixes(const struct config_list *list)
-{
-    pol_prefix *prefixes = calloc(list->count + 1, sizeof(*prefixes));
-
-    for (size_t i = 0; prefixes && i < list->count; i++)
-        pol_prefix_parse((pol_str){list->items[i], strlen(list->items[i])}, &prefixes[i]);
-    return prefixes;
-}
-
-static int make_worker(struct app *app, pol_worker **ret_worker)
-{
-    static const uint8_t sni_checks[] = {[CONFIG_SNI_OFF] = POL_SNI_OFF,
-                                         [CONFIG_SNI_LOG] = POL_SNI_LOG,
-                                         [CONFIG_SNI_ENFORCE] = POL_SNI_ENFORCE};
-    static const uint8_t midstreams[] = {[CONFIG_MIDSTREAM_JUDGE] = POL_MIDSTREAM_JUDGE,
-                                         [CONFIG_MIDSTREAM_DENY] = POL_MIDSTREAM_DENY};
-    const struct config *config = app->config;
-    pol_addr *trusted = read_addresses(&config->value.dns.trusted_resolvers);
-    pol_addr *asking = read_addresses(&config->value.dns.inside_resolvers);
-    pol_prefix *inside = read_prefixes(&config->value.dataplane.inside);
-    pol_worker_options options;
-    int rc = -ENOMEM;
-
-    if (!trusted || !asking || !inside)
-        goto out;
-
-    pol_worker_options_init(&options, sizeof(options));
-    options.grants = app->grants;
-    options.flow_capacity = (uint32_t)config->value.dataplane.flow_table_capacity;
-    options.pending_capacity = (uint32_t)config->value.dataplane.max_pending_tls_flows;
-    options.idle.udp_two_way = config->value.dataplane.idle_timeout_secs * POL_SECONDS;
-    options.sni_check = sni_checks[config->value.dataplane.sni_check];
-    options.midstream = midstreams[config->value.dataplane.midstream];
-    options.report_interval = POL_SECONDS;
-    options.inside = inside;
-    options.inside_count = config->value.dataplane.inside.count;
-    options.trusted_resolvers = trusted;
-    options.trusted_resolver_count = config->value.dns.trusted_resolvers.count;
-    options.trust_all_resolvers = options.trusted_resolver_count == 0;
-    options.inside_resolvers = asking;
-    options.inside_resolver_count = config->value.dns.inside_resolvers.count;
-    if (pol_worker_new(app->ctx, &options, ret_worker) == POL_OK)
-        rc = 0;
-
-out:
-    free(trusted);
-    free(asking);
-    free(inside);
-    return rc;
-}
-
 static void on_start(void *user, pol_mono now)
 {
     struct app *app = user;
 
     observe_restore_grants(app->observe, now);
+}
+
+static bool is_live(const struct app *app)
+{
+    return !app->config->value.dataplane.capture;
 }
 
 static void on_events(void *user)
@@ -198,84 +129,18 @@ static void on_events(void *user)
     control_wake(app->control);
 }
 
-static void *open_port(void *arg)
-{
-    struct opening *opening = arg;
-
-    opening->rc = port_pcap_open(opening->path, &opening->port, &opening->error);
-    return NULL;
-}
-
-/* False when policyd is to stop: the thread still waits for the capture. */
-static bool wait_for_capture(struct opening *opening)
-{
-    enum signals_wish wish;
-
-    for (int looks = 1; !thread_join_within(&opening->thread, LOOK_NS); looks++) {
-        if (looks == LOOKS)
-            log_info("%s: waiting for the capture to begin", opening->path);
-        while ((wish = signals_wait(0)) != SIGNALS_NONE) {
-            if (wish == SIGNALS_STOP)
-                return false;
-            log_warn("the capture has not begun; send SIGHUP again when policyd listens");
-        }
-    }
-    return true;
-}
-
-/*
- * In a thread of its own, so that signals are heard meanwhile. After -ECANCELED that thread goes on
- * waiting and keeps what it was given.
- */
-static int open_capture(const char *path, struct port **ret_port, struct text *error)
-{
-    struct opening *opening = calloc(1, sizeof(*opening));
-    int rc;
-
-    if (!opening)
-        return fail(error, -ENOMEM, "capture");
-
-    opening->path = path;
-    rc = thread_start(&opening->thread, "open-capture", open_port, opening);
-    if (rc < 0) {
-        free(opening);
-        return fail(error, rc, "capture");
-    }
-    if (!wait_for_capture(opening))
-        return -ECANCELED;
-
-    rc = opening->rc;
-    if (rc < 0)
-        text_addf(error, "%s\n", opening->error.ptr ? opening->error.ptr : strerror(-rc));
-    *ret_port = opening->port;
-    text_fini(&opening->error);
-    free(opening);
-    return rc;
-}
-
 static int make_dataplane(struct app *app, struct text *error)
 {
-    struct worker_loop_options options = {.event_capacity = EVENT_CAPACITY,
-                                          .on_start = on_start,
-                                          .on_events = on_events,
-                                          .user = app};
-    int rc;
+    struct dataplane_options options = {
+        .config = app->config,
+        .ctx = app->ctx,
+        .grants = app->grants,
+        .on_start = on_start,
+        .on_events = on_events,
+        .user = app,
+    };
 
-    rc = open_capture(app->config->value.dataplane.capture, &options.port, error);
-    if (rc < 0)
-        return rc;
-
-    rc = make_worker(app, &options.worker);
-    if (rc == 0)
-        rc = worker_loop_new(&options, &app->loops[0]);
-    if (rc < 0) {
-        pol_worker_free(options.worker);
-        port_close(options.port);
-        return fail(error, rc, "worker");
-    }
-
-    app->loop_count = 1;
-    return 0;
+    return dataplane_make(&options, &app->dataplane, error);
 }
 
 static int make_readiness(struct app *app, struct text *error)
@@ -283,9 +148,11 @@ static int make_readiness(struct app *app, struct text *error)
     struct readiness_options options = {
         .ctx = app->ctx,
         .publish = app->publish,
-        .loops = app->loops,
-        .loop_count = app->loop_count,
+        .loops = app->dataplane.loops,
+        .loop_count = app->dataplane.loop_count,
         .grants = app->grants,
+        .learns = app->config->value.dataplane.inline_pair.count == 0 ||
+                  app->config->value.dns.trusted_resolvers.count != 0,
     };
     int rc;
 
@@ -313,7 +180,7 @@ static int publish_first(struct app *app, struct text *error)
     if (rc < 0)
         return rc;
 
-    rc = publish_new(app->loops, app->loop_count, &app->publish);
+    rc = publish_new(app->dataplane.loops, app->dataplane.loop_count, &app->publish);
     if (rc == 0)
         rc = publish_send(app->publish, boot.policy, boot.generation);
     pol_policy_unref(boot.policy);
@@ -345,8 +212,8 @@ static int make_control(struct app *app, struct text *error)
         .max_findings = (uint32_t)app->config->value.audit.max_findings,
         .grants = app->grants,
         .publish = app->publish,
-        .loops = app->loops,
-        .loop_count = app->loop_count,
+        .loops = app->dataplane.loops,
+        .loop_count = app->dataplane.loop_count,
         .store = app->store,
     };
     struct control_options control = {
@@ -370,6 +237,15 @@ static int make_control(struct app *app, struct text *error)
     control.observe = app->observe;
     rc = control_new(&control, &app->control);
     return rc < 0 ? fail(error, rc, "control") : 0;
+}
+
+static int attach_ports(struct app *app, struct text *error)
+{
+    int rc = dataplane_attach(&app->dataplane, app->config, error);
+
+    if (rc == 0)
+        readiness_watch_ports(app->readiness, app->dataplane.attach, app->dataplane.libpcap);
+    return rc;
 }
 
 static void warn_if_open_to_others(const char *path)
@@ -512,8 +388,8 @@ static int start_api(struct app *app, struct text *error)
         .tap = app->tap,
         .metrics = app->metrics,
         .grants = app->grants,
-        .loops = app->loops,
-        .loop_count = app->loop_count,
+        .loops = app->dataplane.loops,
+        .loop_count = app->dataplane.loop_count,
     };
     app->routes = (struct route_context){&api_routes, app->auth, app->metrics, &app->api};
     address_parse(app->config->value.http.bind, &options.address);
@@ -527,19 +403,22 @@ static int start_threads(struct app *app, struct text *error)
 {
     int rc;
 
+    if (is_live(app))
+        observe_restore_grants(app->observe, clock_steady());
     rc = control_start(app->control);
     if (rc == 0)
         rc = start_api(app, error);
     if (rc == 0)
-        rc = worker_loop_start(app->loops[0], "worker-0");
+        rc = dataplane_start(&app->dataplane);
     return rc < 0 && error->len == 0 ? fail(error, rc, "threads") : rc;
 }
 
 static int (*const steps[])(struct app *app, struct text *error) = {
     open_store,                                   /* one policyd per state directory from here on */
-    make_context,  make_grants,   make_dataplane, /* a port and a worker, not running yet */
+    make_context,  make_grants,   make_dataplane, /* ports and workers, not running yet */
     publish_first, /* so that no packet is ever judged without a policy */
     make_control,  /* findings and grants come back from the store */
+    attach_ports,  /* frames are received from here on */
     make_auth,     start_threads,
 };
 
@@ -557,8 +436,7 @@ static void app_free(struct app *app)
     performance_free(app->performance);
     readiness_free(app->readiness);
     publish_free(app->publish);
-    for (size_t i = 0; i < app->loop_count; i++)
-        worker_loop_free(app->loops[i]);
+    dataplane_free(&app->dataplane);
     pol_grants_free(app->grants);
     pol_ctx_unref(app->ctx);
     auth_free(app->auth);
@@ -661,8 +539,7 @@ bool app_stop(struct app *app)
         readiness_drain(app->readiness);
         nanosleep(&pause, NULL);
     }
-    for (size_t i = 0; i < app->loop_count; i++)
-        clean &= worker_loop_stop(app->loops[i], STOP_NS);
+    clean &= dataplane_stop(&app->dataplane, STOP_NS);
     clean &= server_stop(app->server, STOP_NS);
     if (app->control)
         control_stop(app->control);

@@ -13,12 +13,15 @@
 #include "capture/capture.h"
 #include "core/clock.h"
 #include "core/json.h"
+#include "dataplane/port_live.h"
 
 #define TURN_LIMIT_NS UINT64_C(1000000000)
 
 struct readiness {
     struct readiness_options options;
-    pthread_mutex_t lock; /* of what follows */
+    struct attach *attach;      /* NULL: no packet sockets */
+    const struct port *libpcap; /* NULL: nothing is read through it */
+    pthread_mutex_t lock;       /* of what follows */
     pol_ready *ready;
     bool draining;
     char refusal[POL_READY_DETAIL]; /* of the stored policy; empty: none */
@@ -52,6 +55,13 @@ void readiness_free(struct readiness *readiness)
     pol_ready_free(readiness->ready);
     pthread_mutex_destroy(&readiness->lock);
     free(readiness);
+}
+
+void readiness_watch_ports(struct readiness *readiness, struct attach *attach,
+                           const struct port *libpcap)
+{
+    readiness->attach = attach;
+    readiness->libpcap = libpcap;
 }
 
 static bool has_item(const struct config_list *list, pol_str name)
@@ -104,37 +114,72 @@ static void describe_running(const struct readiness *readiness, bool finished,
                  finished ? "capture finished; " : "", incomplete, packets, CAPTURE_INCOMPLETE);
 }
 
-static void check_running(struct readiness *readiness)
+/* Why a worker does not work; empty: it does. */
+static void describe_worker(const struct worker_loop *loop, size_t number,
+                            char detail[POL_READY_DETAIL])
+{
+    uint64_t turned = worker_loop_turned(loop), now = clock_mono();
+    uint64_t late = now > turned ? now - turned : 0;
+
+    *detail = '\0';
+    if (worker_loop_phase(loop) == WORKER_FAILED)
+        snprintf(detail, POL_READY_DETAIL, "%s", worker_loop_problem(loop));
+    else if (turned == 0)
+        snprintf(detail, POL_READY_DETAIL, "worker-%zu has not started", number);
+    else if (late > TURN_LIMIT_NS && worker_loop_waiting(loop))
+        snprintf(detail, POL_READY_DETAIL,
+                 "worker-%zu waits for the control thread, which has taken no events for "
+                 "%" PRIu64 " ms; the store is slow or stands still: see the log, and whether "
+                 "the disk of state.dir is full or busy",
+                 number, late / 1000000);
+    else if (late > TURN_LIMIT_NS)
+        snprintf(detail, POL_READY_DETAIL, "worker-%zu has been stuck for %" PRIu64 " ms", number,
+                 late / 1000000);
+}
+
+/* Why a port brings no frames; empty: it does. */
+static void describe_missing_port(const struct readiness *readiness, char detail[POL_READY_DETAIL])
+{
+    *detail = '\0';
+    if (readiness->attach)
+        attach_missing(readiness->attach, detail, POL_READY_DETAIL);
+    else if (readiness->libpcap)
+        snprintf(detail, POL_READY_DETAIL, "%s", port_live_missing(readiness->libpcap));
+}
+
+static bool has_finished(const struct readiness *readiness)
+{
+    for (size_t i = 0; i < readiness->options.loop_count; i++)
+        if (worker_loop_phase(readiness->options.loops[i]) != WORKER_FINISHED)
+            return false;
+    return true;
+}
+
+static bool check_running(struct readiness *readiness)
 {
     char detail[POL_READY_DETAIL] = "";
-    bool ok = true, finished = true;
+    bool ok;
 
-    for (size_t i = 0; ok && i < readiness->options.loop_count; i++) {
-        const struct worker_loop *loop = readiness->options.loops[i];
-        uint64_t turned = worker_loop_turned(loop), now = clock_mono();
+    for (size_t i = 0; !*detail && i < readiness->options.loop_count; i++)
+        describe_worker(readiness->options.loops[i], i, detail);
+    if (!*detail)
+        describe_missing_port(readiness, detail);
 
-        finished &= worker_loop_phase(loop) == WORKER_FINISHED;
-        ok = false;
-        if (worker_loop_phase(loop) == WORKER_FAILED)
-            snprintf(detail, sizeof(detail), "%s", worker_loop_problem(loop));
-        else if (turned == 0)
-            snprintf(detail, sizeof(detail), "worker %zu has not started", i);
-        else if (now > turned && now - turned > TURN_LIMIT_NS && worker_loop_waiting(loop))
-            snprintf(detail, sizeof(detail),
-                     "worker-%zu waits for the control thread, which has taken no events for "
-                     "%" PRIu64 " ms; the store is slow or stands still: see the log, and whether "
-                     "the disk of state.dir is full or busy",
-                     i, (now - turned) / 1000000);
-        else if (now > turned && now - turned > TURN_LIMIT_NS)
-            snprintf(detail, sizeof(detail), "worker %zu has been stuck for %" PRIu64 " ms", i,
-                     (now - turned) / 1000000);
-        else
-            ok = true;
-    }
-
+    ok = !*detail;
     if (ok)
-        describe_running(readiness, finished, detail);
+        describe_running(readiness, has_finished(readiness), detail);
     pol_ready_set(readiness->ready, "dataplane_running", ok, *detail ? detail : NULL);
+    return ok;
+}
+
+/* A capture that cannot be opened ends the start, so there is none to complain about here. */
+static void check_config(struct readiness *readiness)
+{
+    char detail[POL_READY_DETAIL] = "";
+
+    if (readiness->attach)
+        attach_wrong(readiness->attach, detail, sizeof(detail));
+    pol_ready_set(readiness->ready, "dataplane_config", !*detail, *detail ? detail : NULL);
 }
 
 static void check_policy(struct readiness *readiness)
@@ -155,23 +200,19 @@ static void check_policy(struct readiness *readiness)
     pol_ready_set(readiness->ready, "policy_ready", applied, applied ? NULL : detail);
 }
 
-static bool dataplane_failed(const struct readiness *readiness)
-{
-    for (size_t i = 0; i < readiness->options.loop_count; i++)
-        if (worker_loop_phase(readiness->options.loops[i]) == WORKER_FAILED)
-            return true;
-    return false;
-}
-
-static void check_dns(struct readiness *readiness, uint32_t needs)
+static void check_dns(struct readiness *readiness, uint32_t needs, bool running)
 {
     char detail[POL_READY_DETAIL] = "";
     pol_grants_stats stats;
 
     pol_grants_stats_get(readiness->options.grants, &stats);
-    if (needs & POL_NEEDS_DNS && dataplane_failed(readiness))
+    if (needs & POL_NEEDS_DNS && !running)
         snprintf(detail, sizeof(detail),
                  "rules have hostnames, but no DNS is learned: the dataplane is not running");
+    else if (needs & POL_NEEDS_DNS && !readiness->options.learns)
+        snprintf(detail, sizeof(detail),
+                 "rules have hostnames, but no resolver is trusted, so no address is ever learned; "
+                 "set dns.trusted_resolvers (--trust-resolver ADDR)");
     else if (needs & POL_NEEDS_DNS && stats.live >= stats.capacity)
         snprintf(detail, sizeof(detail),
                  "all %" PRIu32 " grants are in use; raise dataplane.dns_allowlist_capacity",
@@ -185,19 +226,17 @@ static void check_all(struct readiness *readiness)
     uint64_t generation;
     pol_policy *policy = publish_current(readiness->options.publish, &generation);
     uint32_t needs = pol_policy_needs(policy);
-    bool intercepts = (needs & POL_NEEDS_INTERCEPT) != 0;
+    bool intercepts = (needs & POL_NEEDS_INTERCEPT) != 0, running;
 
     pol_policy_unref(policy);
-    check_running(readiness);
+    running = check_running(readiness);
+    check_config(readiness);
     check_policy(readiness);
-    check_dns(readiness, needs);
-
-    /* A capture that cannot be opened ends the start, so there is none to complain about here. */
-    pol_ready_set(readiness->ready, "dataplane_config", true, NULL);
+    check_dns(readiness, needs, running);
     pol_ready_set(readiness->ready, "service_plane", !intercepts,
                   intercepts
-                      ? "a rule in force intercepts TLS, and nothing here does: on a capture "
-                        "such flows are only reported"
+                      ? "a rule in force intercepts TLS, and nothing here does: such flows are "
+                        "dropped on a wire, and reported on a capture or monitor port"
                       : NULL);
     pol_ready_set(readiness->ready, "draining", !readiness->draining,
                   readiness->draining ? "the daemon is stopping" : NULL);

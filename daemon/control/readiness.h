@@ -11,6 +11,7 @@
 #include "control/publish.h"
 #include "core/config.h"
 #include "core/text.h"
+#include "dataplane/attach.h"
 
 /*
  * Whether this node is able to work, asked of the parts themselves at every request: nothing here
@@ -25,10 +26,18 @@ struct readiness_options {
     struct worker_loop *const *loops;
     size_t loop_count;
     const pol_grants *grants;
+    bool learns; /* some resolver is trusted: DNS that passes is learned from */
 };
 
 int readiness_new(const struct readiness_options *options, struct readiness **ret_readiness);
 void readiness_free(struct readiness *readiness);
+
+/*
+ * From now on the interfaces count: those of packet sockets and the port that listens through
+ * libpcap, each NULL where there is none. Before the first report.
+ */
+void readiness_watch_ports(struct readiness *readiness, struct attach *attach,
+                           const struct port *libpcap);
 
 /* Which failing checks leave the whole ready; names were checked with the configuration. */
 void readiness_advise(struct readiness *readiness, const struct config_list *advisory);

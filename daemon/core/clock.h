@@ -8,4 +8,10 @@
 uint64_t clock_mono(void); /* nanoseconds, never backwards */
 uint64_t clock_wall(void); /* milliseconds since 1970-01-01 UTC */
 
+/*
+ * Nanoseconds since 1970 as the system had it when the process first asked, and never set since:
+ * steady as clock_mono(), and what the store kept of an earlier process can be compared with it.
+ */
+uint64_t clock_steady(void);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,15 @@ static const char *check_bind(const char *text)
     return NULL;
 }
 
+static const char *check_interface(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len > 0 && len < IF_NAMESIZE && !strpbrk(text, "/ \t")
+               ? NULL
+               : "is no name of an interface: 1 to 15 characters, none of them a slash or space";
+}
+
 static const char *check_advisory(const char *text)
 {
     return strcmp(text, "cluster") == 0 || strcmp(text, "policy_replication") == 0
@@ -64,6 +74,12 @@ static const char *check_filled(const char *text)
 static const char *const default_policies[] = {"deny", "allow", NULL};
 static const char *const sni_checks[] = {"off", "log", "enforce", NULL};
 static const char *const midstreams[] = {"judge", "deny", NULL};
+static const char *const monitor_drivers[] = {"afpacket", "libpcap", NULL};
+static const char *const paces[] = {"fast", "real", NULL};
+static const char *const denials[] = {"reject", "drop", NULL};
+static const char *const link_losses[] = {"ignore", "signal", NULL};
+static const char *const frame_policies[] = {"pass", "drop", NULL};
+static const char *const packet_policies[] = {"pass", "drop", "judge", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 #define AT(field)             .offset = offsetof(struct config, value.field)
@@ -78,6 +94,40 @@ const struct config_key config_keys[] = {
     {"policy.pin_file", AT(policy.pin_file), .type = CONFIG_BOOL, .standard = "false"},
     {"policy.default", AT(policy.fallback), CHOICE_OF(default_policies), .standard = "deny"},
     {"dataplane.capture", AT(dataplane.capture), .type = CONFIG_TEXT, .check = check_filled},
+    {"dataplane.pace", AT(dataplane.pace), CHOICE_OF(paces), .standard = "fast"},
+    {"dataplane.loop", AT(dataplane.loop), .type = CONFIG_BOOL, .standard = "false"},
+    {"dataplane.inline", AT(dataplane.inline_pair), .type = CONFIG_LIST, .check = check_interface},
+    {"dataplane.monitor", AT(dataplane.monitor), .type = CONFIG_TEXT, .check = check_interface},
+    {"dataplane.monitor_driver", AT(dataplane.monitor_driver), CHOICE_OF(monitor_drivers),
+     .standard = "afpacket"},
+    {"dataplane.deny", AT(dataplane.deny), CHOICE_OF(denials), .standard = "reject"},
+    {"dataplane.admit_outside", AT(dataplane.admit_outside), .type = CONFIG_BOOL,
+     .standard = "false"},
+    {"dataplane.control.arp", AT(dataplane.control.arp), CHOICE_OF(frame_policies),
+     .standard = "pass"},
+    {"dataplane.control.ndp", AT(dataplane.control.ndp), CHOICE_OF(packet_policies),
+     .standard = "pass"},
+    {"dataplane.control.groups", AT(dataplane.control.groups), CHOICE_OF(packet_policies),
+     .standard = "pass"},
+    {"dataplane.control.dhcp", AT(dataplane.control.dhcp), CHOICE_OF(packet_policies),
+     .standard = "pass"},
+    {"dataplane.control.dhcpv6", AT(dataplane.control.dhcpv6), CHOICE_OF(packet_policies),
+     .standard = "pass"},
+    {"dataplane.control.eapol", AT(dataplane.control.eapol), CHOICE_OF(frame_policies),
+     .standard = "pass"},
+    {"dataplane.control.lldp", AT(dataplane.control.lldp), CHOICE_OF(frame_policies),
+     .standard = "pass"},
+    {"dataplane.control.stp", AT(dataplane.control.stp), CHOICE_OF(frame_policies),
+     .standard = "pass"},
+    {"dataplane.control.multicast", AT(dataplane.control.multicast), CHOICE_OF(packet_policies),
+     .standard = "drop"},
+    {"dataplane.control.other", AT(dataplane.control.other), CHOICE_OF(frame_policies),
+     .standard = "drop"},
+    {"dataplane.link_loss", AT(dataplane.link_loss), CHOICE_OF(link_losses), .standard = "ignore"},
+    {"dataplane.qdisc_bypass", AT(dataplane.qdisc_bypass), .type = CONFIG_BOOL,
+     .standard = "false"},
+    {"dataplane.ring_slots", AT(dataplane.ring_slots), COUNT_OF(64, 65536), .standard = "1024"},
+    {"dataplane.spin_usecs", AT(dataplane.spin_usecs), COUNT_OF(0, 10000), .standard = "50"},
     {"dataplane.inside", AT(dataplane.inside), .type = CONFIG_LIST, .check = check_prefix},
     {"dataplane.sni_check", AT(dataplane.sni_check), CHOICE_OF(sni_checks), .standard = "log"},
     {"dataplane.midstream", AT(dataplane.midstream), CHOICE_OF(midstreams), .standard = "judge"},
@@ -98,7 +148,7 @@ const struct config_key config_keys[] = {
      .check = check_bind},
     {"http.admin_token_file", AT(http.admin_token_file), .type = CONFIG_TEXT,
      .check = check_filled},
-    {"runtime.workers", AT(runtime.workers), COUNT_OF(1, 1), .standard = "1"},
+    {"runtime.workers", AT(runtime.workers), COUNT_OF(1, 64), .standard = "1"},
     {"runtime.http_worker_threads", AT(runtime.http_worker_threads), COUNT_OF(3, 64),
      .standard = "8"},
     {"audit.max_findings", AT(audit.max_findings), COUNT_OF(16, 1000000), .standard = "65536"},
@@ -356,14 +406,54 @@ bool config_set(struct config *config, const struct config_key *key, const char 
     return true;
 }
 
+static void check_source(const struct config *config, struct config_place place,
+                         struct text *errors)
+{
+    const struct config_list *pair = &config->value.dataplane.inline_pair;
+    int sources = (config->value.dataplane.capture != NULL) +
+                  (config->value.dataplane.monitor != NULL) + (pair->count != 0);
+
+    if (sources != 1)
+        config_report(errors, place,
+                      "%s: give one of dataplane.inline (--inline IN,OUT), dataplane.monitor "
+                      "(--monitor IF) and dataplane.capture (--pcap FILE)",
+                      sources ? "packets can come from one source only"
+                              : "no packets would come from anywhere");
+    if (pair->count != 0 && (pair->count != 2 || strcmp(pair->items[0], pair->items[1]) == 0))
+        config_report(errors, place,
+                      "dataplane.inline needs two different interfaces, the inside one first");
+}
+
+static bool is_set(const struct config *config, const char *name)
+{
+    return config_is_set(config, config_find(name));
+}
+
+/* Keys that would do nothing are mistakes. */
+static void check_idle_keys(const struct config *config, struct config_place place,
+                            struct text *errors)
+{
+    bool capture = config->value.dataplane.capture != NULL;
+    bool one_thread = capture || config->value.dataplane.monitor_driver == CONFIG_MONITOR_LIBPCAP;
+
+    if (config->value.dataplane.inline_pair.count && is_set(config, "dataplane.inside"))
+        config_report(errors, place,
+                      "dataplane.inside is for captures and monitor ports; of dataplane.inline the "
+                      "first interface is the inside");
+    if (!capture && (config->value.dataplane.loop || is_set(config, "dataplane.pace")))
+        config_report(errors, place, "dataplane.pace and dataplane.loop are for dataplane.capture");
+    if (one_thread && config->value.runtime.workers > 1)
+        config_report(errors, place, "runtime.workers: %s is read by one worker; leave the key out",
+                      capture ? "a capture" : "libpcap");
+}
+
 bool config_check(const struct config *config, const char *name, struct text *errors)
 {
     struct config_place place = {.source = name};
     size_t before = errors->len;
 
-    if (!config->value.dataplane.capture)
-        config_report(errors, place,
-                      "dataplane.capture is missing: name the capture file to judge (--pcap FILE)");
+    check_source(config, place, errors);
+    check_idle_keys(config, place, errors);
     if (config->value.policy.pin_file && !config->value.policy.file)
         config_report(errors, place,
                       "policy.pin_file is true but policy.file names no file to pin");

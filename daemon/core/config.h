@@ -17,6 +17,11 @@ struct config_list {
 enum config_default_policy { CONFIG_POLICY_DENY, CONFIG_POLICY_ALLOW };
 enum config_sni_check { CONFIG_SNI_OFF, CONFIG_SNI_LOG, CONFIG_SNI_ENFORCE };
 enum config_midstream { CONFIG_MIDSTREAM_JUDGE, CONFIG_MIDSTREAM_DENY };
+enum config_monitor_driver { CONFIG_MONITOR_AFPACKET, CONFIG_MONITOR_LIBPCAP };
+enum config_pace { CONFIG_PACE_FAST, CONFIG_PACE_REAL };
+enum config_deny { CONFIG_DENY_REJECT, CONFIG_DENY_DROP };
+enum config_link_loss { CONFIG_LINK_LOSS_IGNORE, CONFIG_LINK_LOSS_SIGNAL };
+enum config_control { CONFIG_CONTROL_PASS, CONFIG_CONTROL_DROP, CONFIG_CONTROL_JUDGE };
 
 /*
  * The configuration: every key of the file, one field each. Made once from defaults, file and
@@ -35,6 +40,21 @@ struct config {
         } policy;
         struct {
             char *capture;
+            uint64_t pace; /* enum config_pace */
+            bool loop;
+            struct config_list inline_pair; /* empty, or inside and outside */
+            char *monitor;
+            uint64_t monitor_driver; /* enum config_monitor_driver */
+            uint64_t deny;           /* enum config_deny */
+            bool admit_outside;
+            struct {
+                /* enum config_control */
+                uint64_t arp, ndp, groups, dhcp, dhcpv6, eapol, lldp, stp, multicast, other;
+            } control;
+            uint64_t link_loss; /* enum config_link_loss */
+            bool qdisc_bypass;
+            uint64_t ring_slots;
+            uint64_t spin_usecs;
             struct config_list inside;
             uint64_t sni_check; /* enum config_sni_check */
             uint64_t midstream; /* enum config_midstream */

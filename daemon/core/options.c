@@ -10,13 +10,17 @@
 static const struct options_flag flags[] = {
     {"--policy", "policy.file", "FILE", "policy document (JSON) that seeds an empty store"},
     {"--pcap", "dataplane.capture", "FILE", "capture to judge (pcap or pcapng)"},
-    {"--inside", "dataplane.inside", "CIDR", "network on the inside; may be repeated"},
+    {"--pace", "dataplane.pace", "fast|real", "capture: all at once, or as it was recorded"},
+    {"--loop", "dataplane.loop", NULL, "capture: begin again at its end"},
+    {"--inline", "dataplane.inline", "IN,OUT", "two interfaces to stand between"},
+    {"--monitor", "dataplane.monitor", "IF", "interface to listen to"},
+    {"--inside", "dataplane.inside", "CIDR", "one port: network on the inside; may be repeated"},
     {"--trust-resolver", "dns.trusted_resolvers", "ADDR",
      "resolver whose answers are learned; may be repeated"},
     {"--http", "http.bind", "ADDR:PORT", "where the API listens"},
     {"--state", "state.dir", "DIR", "where policy, tokens and findings are kept"},
     {"--admin-token-file", "http.admin_token_file", "FILE", "admin token of the API"},
-    {"--workers", "runtime.workers", "N", "dataplane threads; a capture needs one"},
+    {"--workers", "runtime.workers", "N", "dataplane threads"},
 };
 
 static const struct {
@@ -30,13 +34,9 @@ static const struct {
 static const struct {
     const char *name, *instead;
 } refused[] = {
-    {"--inline", "this version judges captures only; record one with tcpdump -w FILE and use "
-                 "--pcap FILE"},
-    {"--monitor", "this version judges captures only; record one with tcpdump -w FILE and use "
-                  "--pcap FILE"},
-    {"--dns", "this version has no DNS proxy; DNS is learned from the capture, from all resolvers "
+    {"--dns", "this version has no DNS proxy; DNS is learned as it passes, from all resolvers "
               "or those of --trust-resolver ADDR"},
-    {"--dns-upstream", "this version has no DNS proxy; DNS is learned from the capture, from all "
+    {"--dns-upstream", "this version has no DNS proxy; DNS is learned as it passes, from all "
                        "resolvers or those of --trust-resolver ADDR"},
 };
 
@@ -131,11 +131,6 @@ static const char *value_of(const struct argument *argument, char **argv, int *a
 static void take_flag(const struct options_flag *flag, const char *value, struct options *options,
                       struct text *errors)
 {
-    if (strcmp(flag->name, "--workers") == 0 && strcmp(value, "1") != 0) {
-        text_addf(errors, "--workers %s: a capture is judged by one worker; leave the flag out\n",
-                  value);
-        return;
-    }
     if (options->given_count == COUNT(options->given)) {
         text_add(errors, "too many arguments; use a configuration file\n");
         return;
@@ -164,7 +159,10 @@ static void take_argument(char **argv, int *at, struct options *options, struct 
         return;
     }
 
-    value = value_of(&argument, argv, at, errors);
+    if (flag && !flag->value) /* a switch */
+        value = argument.value ? argument.value : "true";
+    else
+        value = value_of(&argument, argv, at, errors);
     if (value && is_config)
         options->config_file = value;
     else if (value)
@@ -187,6 +185,22 @@ bool options_parse(int argc, char **argv, struct options *ret_options, struct te
     return true;
 }
 
+/* "A,B" is two items of a list. */
+static void set_items(struct config *config, const struct config_key *key, const char *value,
+                      struct config_place place, struct text *errors)
+{
+    char item[256];
+    size_t len;
+
+    for (;; value += len + 1) {
+        len = strcspn(value, ",");
+        snprintf(item, sizeof(item), "%.*s", (int)len, value);
+        config_set(config, key, item, place, errors);
+        if (!value[len])
+            return;
+    }
+}
+
 static void apply_flags(const struct options *options, struct config *config, struct text *errors)
 {
     uint64_t cleared = 0;
@@ -200,8 +214,12 @@ static void apply_flags(const struct options *options, struct config *config, st
         if (key->type == CONFIG_LIST && !(cleared & bit))
             config_clear_list(config, key);
         cleared |= bit;
-        config_set(config, key, options->given[i].value,
-                   (struct config_place){.source = flag->name}, errors);
+        if (key->type == CONFIG_LIST)
+            set_items(config, key, options->given[i].value,
+                      (struct config_place){.source = flag->name}, errors);
+        else
+            config_set(config, key, options->given[i].value,
+                       (struct config_place){.source = flag->name}, errors);
     }
 }
 
@@ -233,22 +251,25 @@ static void help_line(const struct options_flag *flag, struct text *out)
 {
     char left[64];
 
-    snprintf(left, sizeof(left), "      %s %s", flag->name, flag->value);
+    snprintf(left, sizeof(left), "      %s %s", flag->name, flag->value ? flag->value : "");
     text_addf(out, "%-31s%s [%s]\n", left, flag->help, flag->key);
 }
 
 void options_help(struct text *out)
 {
-    text_add(out, "Usage: policyd [--config FILE] [FLAG]...\n"
-                  "       policyd --policy FILE --pcap FILE [FLAG]...\n"
-                  "\n"
-                  "Judges the packets of a capture by an egress policy and serves what it decided\n"
-                  "over HTTP on this machine.\n"
-                  "\n"
-                  "  -c, --config FILE            configuration (" OPTIONS_CONFIG_FILE
-                  " without any flag)\n"
-                  "\n"
-                  "Each of these sets the configuration key in brackets:\n");
+    text_add(out,
+             "Usage: policyd [--config FILE] [FLAG]...\n"
+             "       policyd --policy FILE (--inline IN,OUT | --monitor IF | --pcap FILE) "
+             "[FLAG]...\n"
+             "\n"
+             "Enforces an egress policy on the packets that pass between two interfaces, or\n"
+             "judges those of one interface or a capture, and serves what it decided over HTTP\n"
+             "on this machine.\n"
+             "\n"
+             "  -c, --config FILE            configuration (" OPTIONS_CONFIG_FILE
+             " without any flag)\n"
+             "\n"
+             "Each of these sets the configuration key in brackets:\n");
     for (size_t i = 0; i < COUNT(flags); i++)
         help_line(&flags[i], out);
     text_add(

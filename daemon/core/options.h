@@ -17,7 +17,7 @@ enum options_action {
 struct options_flag {
     const char *name;  /* "--policy" */
     const char *key;   /* the configuration key it sets */
-    const char *value; /* what its value is called in --help */
+    const char *value; /* what its value is called in --help; NULL: a switch */
     const char *help;
 };
 

@@ -2,44 +2,103 @@
 #ifndef DATAPLANE_PORT_H
 #define DATAPLANE_PORT_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include <libpolicy/packet.h>
 
 #include "core/text.h"
 
-/* What a port hands to its worker. The octets are valid until the next receive. */
+#define PORT_BURST 64 /* frames a receive hands out at most */
+
+/* What a port hands to its worker. The octets are valid until the port is flushed. */
 struct port_frame {
-    pol_bytes octets;
+    pol_bytes octets;  /* from the link header on, VLAN tags where they were on the wire */
     uint32_t wire_len; /* octets the frame had on the wire */
-    enum pol_link link;
-    pol_mono at; /* on the port's clock, never backwards */
+    uint16_t segment;  /* of a super-frame: octets of payload in each datagram it will become; 0: it
+                          is one datagram */
+    uint8_t link;      /* enum pol_link */
+    uint8_t side;      /* enum pol_side */
+    pol_mono at;       /* on the port's clock, never backwards */
+};
+
+/* What became of frames beside their verdict. The port's thread writes, any thread reads. */
+#define PORT_COUNTERS(XX)                                                                          \
+    XX(forwarded, "Frames handed to the other side's interface")                                   \
+    XX(replies, "Frames of our own: refusals, resets, DNS answers")                                \
+    XX(rx_dropped, "Frames the kernel had no room for in the receive ring")                        \
+    XX(tx_dropped, "Frames the kernel did not take for sending")                                   \
+    XX(oversized, "Frames longer than a ring slot or the other side's MTU")                        \
+    XX(unreplied, "Refusals left out because too many were due")
+
+struct port_counters {
+#define XX(name, help) _Atomic(uint64_t) name;
+    PORT_COUNTERS(XX)
+#undef XX
+};
+
+static inline void port_count(_Atomic(uint64_t) *counter, uint64_t more)
+{
+    /* One writer: no atomic addition is needed. */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+struct port;
+
+struct port_kind {
+    /* The clock counts nanoseconds since 1970: a recording's, or on live ports clock_steady(). */
+    bool live; /* what is not read in time is lost; verdicts act */
+    pol_mono (*now)(const struct port *port);
+
+    /*
+     * @return how many frames; 0: none now; -ENODATA when there will be no more; -EIO when the
+     *         source is broken: `problem` then says how
+     */
+    int (*receive)(struct port *port, struct port_frame ret_frames[PORT_BURST]);
+    const char *(*problem)(const struct port *port);
+
+    /* Until frames may have come, `wake` is readable, or the time is over. */
+    void (*wait)(struct port *port, int wake, int timeout_ms);
+
+    /* Where frames can go on; NULL where none ever does. */
+    void (*forward)(struct port *port, size_t index); /* out of the other side; of those received */
+    void (*send)(struct port *port, enum pol_side towards, pol_bytes frame); /* copied */
+    uint32_t (*mtu)(const struct port *port, enum pol_side towards); /* octets of an IP datagram */
+
+    /* What was forwarded and sent goes out, and the frames are the port's again. */
+    void (*flush)(struct port *port);
+    void (*account)(struct port *port); /* asks the kernel for its counters; once a second */
+    void (*close)(struct port *port);
 };
 
 /*
- * Where frames come from. A port belongs to one thread, the worker's. Its clock is what `at` is
- * measured on: for a capture, the time of day of the recording.
+ * Where frames come from, and on a live wire where they go. A port belongs to one thread, the
+ * worker's; only its counters are read by others.
  */
 struct port {
-    /*
-     * @return 1 with a frame, -ENODATA when there will be no more, -EIO when the source is broken;
-     *         `problem` then says how
-     */
-    int (*receive)(struct port *port, struct port_frame *ret_frame);
-    const char *(*problem)(const struct port *port);
-    void (*close)(struct port *port);
-    pol_wall epoch; /* the time of day when the port's clock was at zero */
+    const struct port_kind *kind;
+    struct port_counters counters;
 };
 
 static inline void port_close(struct port *port)
 {
     if (port)
-        port->close(port);
+        port->kind->close(port);
 }
+
+struct port_pcap_options {
+    const char *path;
+    bool paced; /* frames come when they came, counted from the first */
+    bool loop;  /* behind the last comes the first again; the clock goes on */
+};
 
 /*
  * Opens a capture file, pcap or pcapng, of Ethernet, Linux cooked (v1, v2) or raw IP frames.
  *
  * @return 0, or a negative errno with the reason in `ret_error`
  */
-int port_pcap_open(const char *path, struct port **ret_port, struct text *ret_error);
+int port_pcap_open(const struct port_pcap_options *options, struct port **ret_port,
+                   struct text *ret_error);
 
 #endif

@@ -31,12 +31,14 @@ int slot_publish(struct slot *slot, pol_policy *policy, uint64_t generation)
     return 0;
 }
 
+bool slot_is_waiting(struct slot *slot)
+{
+    return atomic_load_explicit(&slot->waiting, memory_order_relaxed) != NULL;
+}
+
 bool slot_apply(struct slot *slot, pol_worker *worker)
 {
     struct slot_publication *publication;
-
-    if (!atomic_load_explicit(&slot->waiting, memory_order_relaxed))
-        return false;
 
     publication = atomic_exchange(&slot->waiting, NULL);
     if (!publication)

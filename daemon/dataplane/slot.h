@@ -21,6 +21,8 @@ struct slot {
 /* Publisher. Takes its own reference. Returns 0 or -ENOMEM. */
 int slot_publish(struct slot *slot, pol_policy *policy, uint64_t generation);
 
+bool slot_is_waiting(struct slot *slot); /* any thread */
+
 /* Worker. True when a policy was waiting; it is in use then, unless memory was short. */
 bool slot_apply(struct slot *slot, pol_worker *worker);
 

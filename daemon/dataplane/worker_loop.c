@@ -13,20 +13,30 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
+#include "dataplane/steer.h"
 
-#define BURST       64
 #define TICK_BUDGET 256
 #define IDLE_MS     200
-#define ROOM_NS     500000 /* how long to wait for the control thread to make room */
+#define ROOM_NS     500000     /* how long to wait for the control thread to make room */
+#define ACCOUNT_NS  1000000000 /* how old the kernel's counters may be */
 
 struct worker_loop {
     struct worker_loop_options options;
     struct slot slot;
     struct event_ring *events;
     struct thread thread;
-    int wake;     /* eventfd */
-    bool started; /* the first packet was seen */
+    int wake;           /* eventfd */
+    bool started;       /* the first packet was seen */
+    uint64_t busy;      /* clock_mono() of the last burst that held a frame */
+    uint64_t accounted; /* clock_mono() of when the port was last asked for its counters */
+    struct steer steer;
+    struct {
+        struct port_frame frames[PORT_BURST];
+        pol_packet packets[PORT_BURST];
+        pol_verdict verdicts[PORT_BURST];
+    } burst;
     _Atomic(bool) stopping;
+    _Atomic(bool) woken;
     _Atomic(int) phase;
     _Atomic(bool) waiting; /* for room in the event ring */
     _Atomic(uint64_t) turned;
@@ -58,6 +68,7 @@ int worker_loop_new(const struct worker_loop_options *options, struct worker_loo
     loop->options = *options;
     loop->phase = WORKER_READING;
     loop->kinds = loop->kinds_made = UINT32_MAX;
+    steer_init(&loop->steer, options->port, options->refuse);
     *ret_loop = loop;
     return 0;
 
@@ -85,11 +96,21 @@ static bool is_stopping(const struct worker_loop *loop)
     return atomic_load_explicit(&loop->stopping, memory_order_relaxed);
 }
 
-static void turn(struct worker_loop *loop)
+static struct port *port_of(const struct worker_loop *loop)
 {
-    atomic_store_explicit(&loop->turned, clock_mono(), memory_order_relaxed);
-    atomic_store_explicit(&loop->waiting, false, memory_order_relaxed);
+    return loop->options.port;
 }
+
+static uint64_t turn(struct worker_loop *loop)
+{
+    uint64_t now = clock_mono();
+
+    atomic_store_explicit(&loop->turned, now, memory_order_relaxed);
+    atomic_store_explicit(&loop->waiting, false, memory_order_relaxed);
+    return now;
+}
+
+/* --- events --------------------------------------------------------------------------------- */
 
 /*
  * A file does not run away: rather than losing events, wait until the control thread has room.
@@ -104,8 +125,13 @@ static void wait_for_room(struct worker_loop *loop)
     nanosleep(&pause, NULL);
 }
 
-static void hand_over(struct worker_loop *loop)
+/*
+ * False when the control thread has no room for all. A wire does not wait for it: what is left
+ * stays in the worker, which counts the events it has no room for either.
+ */
+static bool hand_over(struct worker_loop *loop)
 {
+    bool live = port_of(loop)->kind->live;
     size_t room, moved, total = 0;
 
     do {
@@ -114,14 +140,15 @@ static void hand_over(struct worker_loop *loop)
         moved = room ? pol_worker_drain(loop->options.worker, at, room) : 0;
         event_ring_filled(loop->events, moved);
         total += moved;
-        if (room == 0)
+        if (room == 0 && !live)
             wait_for_room(loop);
         else
             turn(loop);
-    } while (moved == room);
+    } while (moved == room && !(live && room == 0));
 
     if (total)
         loop->options.on_events(loop->options.user);
+    return moved < room;
 }
 
 static void run_timers(struct worker_loop *loop, pol_mono now)
@@ -131,29 +158,72 @@ static void run_timers(struct worker_loop *loop, pol_mono now)
         hand_over(loop);
 }
 
+/* --- frames --------------------------------------------------------------------------------- */
+
 static void start_clock(struct worker_loop *loop, pol_mono now)
 {
     if (loop->started)
         return;
 
     loop->started = true;
-    loop->options.on_start(loop->options.user, now);
+    if (loop->options.on_start)
+        loop->options.on_start(loop->options.user, now);
+}
+
+/* Counters of the loop have one writer. */
+static void count(_Atomic(uint64_t) *counter, uint64_t more)
+{
+    port_count(counter, more);
+}
+
+static void take_apart(struct worker_loop *loop, size_t frames)
+{
+    uint64_t incomplete = 0;
+
+    for (size_t i = 0; i < frames; i++) {
+        const struct port_frame *frame = &loop->burst.frames[i];
+
+        pol_packet_parse(frame->octets, (enum pol_link)frame->link, frame->wire_len,
+                         &loop->burst.packets[i]);
+        loop->burst.packets[i].side = frame->side;
+        loop->burst.packets[i].segment_len = frame->segment;
+        incomplete += frame->octets.len < frame->wire_len;
+    }
+    count(&loop->incomplete, incomplete);
+}
+
+/* How many frames from `first` on came at the same moment. */
+static size_t moment_len(const struct worker_loop *loop, size_t first, size_t frames)
+{
+    size_t len = 1;
+
+    while (first + len < frames &&
+           loop->burst.frames[first + len].at == loop->burst.frames[first].at)
+        len++;
+    return len;
+}
+
+static void decide(struct worker_loop *loop, size_t frames)
+{
+    for (size_t first = 0, len; first < frames; first += len) {
+        pol_mono at = loop->burst.frames[first].at;
+
+        len = moment_len(loop, first, frames);
+        start_clock(loop, at);
+        run_timers(loop, at);
+        pol_worker_decide_batch(loop->options.worker, &loop->burst.packets[first], len, at,
+                                &loop->burst.verdicts[first]);
+        atomic_store_explicit(&loop->now, at, memory_order_relaxed);
+    }
 }
 
 /* Nothing acts on the verdict of a recorded packet; the worker's events and counters tell it. */
-static void judge(struct worker_loop *loop, const struct port_frame *frame)
+static void act(struct worker_loop *loop, size_t frames)
 {
-    pol_packet packet;
-    pol_verdict verdict;
-
-    start_clock(loop, frame->at);
-    run_timers(loop, frame->at);
-    pol_packet_parse(frame->octets, frame->link, frame->wire_len, &packet);
-    pol_worker_decide(loop->options.worker, &packet, frame->at, &verdict);
-    atomic_store_explicit(&loop->now, frame->at, memory_order_relaxed);
-    if (frame->octets.len < frame->wire_len)
-        atomic_fetch_add_explicit(&loop->incomplete, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&loop->packets, 1, memory_order_relaxed);
+    for (size_t i = 0; port_of(loop)->kind->forward && i < frames; i++)
+        steer_frame(&loop->steer, i, &loop->burst.frames[i], &loop->burst.packets[i],
+                    &loop->burst.verdicts[i]);
+    port_of(loop)->kind->flush(port_of(loop));
 }
 
 static void end_reading(struct worker_loop *loop, int rc)
@@ -170,29 +240,60 @@ static void end_reading(struct worker_loop *loop, int rc)
     atomic_store(&loop->phase, rc == -ENODATA ? WORKER_FINISHED : WORKER_FAILED);
 }
 
-static void read_burst(struct worker_loop *loop)
+static void clear_wake(struct worker_loop *loop)
 {
-    struct port_frame frame;
-    int rc = 1;
+    uint64_t wakes;
 
-    for (int i = 0; i < BURST && rc == 1; i++) {
-        rc = loop->options.port->receive(loop->options.port, &frame);
-        if (rc == 1)
-            judge(loop, &frame);
+    if (atomic_exchange(&loop->woken, false) && read(loop->wake, &wakes, sizeof(wakes)) < 0)
+        return;
+}
+
+/* Looking a little longer is cheaper than falling asleep and being woken, while frames come. */
+static void rest(struct worker_loop *loop, uint64_t now)
+{
+    if (now - loop->busy < loop->options.spin_ns)
+        return;
+
+    port_of(loop)->kind->wait(port_of(loop), loop->wake, IDLE_MS);
+    clear_wake(loop);
+}
+
+static void read_burst(struct worker_loop *loop, uint64_t now)
+{
+    int frames = port_of(loop)->kind->receive(port_of(loop), loop->burst.frames);
+
+    if (frames > 0) {
+        take_apart(loop, (size_t)frames);
+        decide(loop, (size_t)frames);
+        act(loop, (size_t)frames);
+        count(&loop->packets, (uint64_t)frames);
+        loop->busy = now;
+    } else if (frames == 0) {
+        run_timers(loop, port_of(loop)->kind->now(port_of(loop)));
     }
 
     hand_over(loop);
-    if (rc != 1)
-        end_reading(loop, rc);
+    if (frames < 0)
+        end_reading(loop, frames);
+    else if (frames == 0)
+        rest(loop, now);
 }
 
-static void rest(struct worker_loop *loop)
+static void wait_for_policy(struct worker_loop *loop)
 {
     struct pollfd wake = {.fd = loop->wake, .events = POLLIN};
-    uint64_t count;
 
-    if (poll(&wake, 1, IDLE_MS) == 1 && read(loop->wake, &count, sizeof(count)) < 0)
+    poll(&wake, 1, IDLE_MS);
+    clear_wake(loop);
+}
+
+static void account(struct worker_loop *loop, uint64_t now)
+{
+    if (!port_of(loop)->kind->account || now - loop->accounted < ACCOUNT_NS)
         return;
+
+    loop->accounted = now;
+    port_of(loop)->kind->account(port_of(loop));
 }
 
 static void choose_events(struct worker_loop *loop)
@@ -211,13 +312,17 @@ static void *run(void *arg)
     struct worker_loop *loop = arg;
 
     while (!is_stopping(loop)) {
-        turn(loop);
-        slot_apply(&loop->slot, loop->options.worker);
+        uint64_t now = turn(loop);
+
+        /* Events of the policy before are handed over first: publish.h. */
+        if (slot_is_waiting(&loop->slot) && hand_over(loop))
+            slot_apply(&loop->slot, loop->options.worker);
         choose_events(loop);
+        account(loop, now);
         if (atomic_load(&loop->phase) == WORKER_READING)
-            read_burst(loop);
+            read_burst(loop, now);
         else
-            rest(loop);
+            wait_for_policy(loop);
     }
     return NULL;
 }
@@ -239,6 +344,7 @@ void worker_loop_wake(struct worker_loop *loop)
 {
     uint64_t one = 1;
 
+    atomic_store(&loop->woken, true);
     /* Fails only when the counter is full, and then the thread is awake anyway. */
     if (write(loop->wake, &one, sizeof(one)) < 0)
         return;
@@ -272,7 +378,7 @@ enum worker_phase worker_loop_phase(const struct worker_loop *loop)
 
 const char *worker_loop_problem(const struct worker_loop *loop)
 {
-    return loop->options.port->problem(loop->options.port);
+    return port_of(loop)->kind->problem(port_of(loop));
 }
 
 uint64_t worker_loop_turned(const struct worker_loop *loop)
@@ -297,10 +403,23 @@ uint64_t worker_loop_incomplete(const struct worker_loop *loop)
 
 pol_mono worker_loop_now(const struct worker_loop *loop)
 {
-    return atomic_load_explicit(&loop->now, memory_order_relaxed);
+    return port_of(loop)->kind->live ? clock_steady()
+                                     : atomic_load_explicit(&loop->now, memory_order_relaxed);
 }
 
+struct port *worker_loop_port(struct worker_loop *loop)
+{
+    return port_of(loop);
+}
+
+const struct port_counters *worker_loop_port_counters(const struct worker_loop *loop)
+{
+    return &port_of(loop)->counters;
+}
+
+/* A live port's clock is steady; where the system's was set meanwhile, that is what counts. */
 pol_wall worker_loop_wall(const struct worker_loop *loop, pol_mono at)
 {
-    return loop->options.port->epoch + at / 1000000;
+    return port_of(loop)->kind->live ? clock_wall() - (clock_steady() - at) / 1000000
+                                     : at / 1000000;
 }

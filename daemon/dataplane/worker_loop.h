@@ -12,9 +12,9 @@
 #include "dataplane/slot.h"
 
 /*
- * A dataplane thread: receive, parse, decide, hand the events on, nothing else. It owns a worker
- * and a port. When a capture has been read to its end the thread stays: it keeps its flows as they
- * were after the last packet and goes on taking policies.
+ * A dataplane thread: receive, parse, decide, act, hand the events on, nothing else. It owns a
+ * worker and a port. When a capture has been read to its end the thread stays: it keeps its flows
+ * as they were after the last packet and goes on taking policies.
  */
 struct worker_loop;
 
@@ -28,9 +28,11 @@ struct worker_loop_options {
     pol_worker *worker; /* the loop's from now on, like the port */
     struct port *port;
     size_t event_capacity;
+    bool refuse;      /* on a live wire, denials are told to who is denied: steer.h */
+    uint64_t spin_ns; /* after a burst, how long to look for more before sleeping */
 
     /* Called in the loop's thread; `user` is theirs. */
-    void (*on_start)(void *user, pol_mono now); /* before the first packet is judged */
+    void (*on_start)(void *user, pol_mono now); /* before the first packet is judged; may be NULL */
     void (*on_events)(void *user);              /* events wait to be collected */
     void *user;
 };
@@ -60,7 +62,9 @@ uint64_t worker_loop_turned(const struct worker_loop *loop);     /* clock_mono()
 bool worker_loop_waiting(const struct worker_loop *loop);        /* for the control thread's room */
 uint64_t worker_loop_packets(const struct worker_loop *loop);
 uint64_t worker_loop_incomplete(const struct worker_loop *loop); /* of the packets: not whole */
-pol_mono worker_loop_now(const struct worker_loop *loop);        /* of the newest packet */
+pol_mono worker_loop_now(const struct worker_loop *loop); /* a capture: of the newest packet */
+struct port *worker_loop_port(struct worker_loop *loop);  /* the loop's; for its any-thread calls */
+const struct port_counters *worker_loop_port_counters(const struct worker_loop *loop);
 
 /* The time of day of a moment on the port's clock. */
 pol_wall worker_loop_wall(const struct worker_loop *loop, pol_mono at);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/api.h"
 
+#include <stddef.h>
+
 #include <libpolicy/json.h>
 #include <libpolicy/version.h>
 
@@ -94,6 +96,29 @@ static void add_wiretap(struct api *api, struct text *out)
                "Streams refused since wiretap.max_streams were open.", stats.refused);
 }
 
+/* One series a worker: a worker that drops while the others do not is a hash that leans. */
+static void add_port_counter(struct api *api, const char *name, const char *help, size_t offset,
+                             struct text *out)
+{
+    text_addf(out, "# HELP policyd_port_%s_total %s.\n# TYPE policyd_port_%s_total counter\n", name,
+              help, name);
+    for (size_t i = 0; i < api->loop_count; i++) {
+        const char *counters = (const char *)worker_loop_port_counters(api->loops[i]);
+        const _Atomic(uint64_t) *counter = (const _Atomic(uint64_t) *)(counters + offset);
+
+        text_addf(out, "policyd_port_%s_total{worker=\"%zu\"} %llu\n", name, i,
+                  (unsigned long long)atomic_load_explicit(counter, memory_order_relaxed));
+    }
+}
+
+static void add_port_counters(struct api *api, struct text *out)
+{
+#define XX(name, help)                                                                             \
+    add_port_counter(api, #name, help, offsetof(struct port_counters, name), out);
+    PORT_COUNTERS(XX)
+#undef XX
+}
+
 void api_metrics(struct api *api, const struct http_request *request, struct http_reply *reply)
 {
     uint64_t generation;
@@ -102,6 +127,7 @@ void api_metrics(struct api *api, const struct http_request *request, struct htt
     reply->type = "text/plain; version=0.0.4";
     append(api, write_metrics, &reply->body);
     http_metrics_print(api->metrics, &reply->body);
+    add_port_counters(api, &reply->body);
 
     pol_policy_unref(publish_current(api->publish, &generation));
     add_gauge(&reply->body, "policyd_policy_published_generation",

@@ -29,10 +29,14 @@ class Arguments(TemporaryDirectory):
         self.assertRegex(out, r"^policyd \d+\.\d+\.\d+\n$")
 
     def test_what_comes_later_is_refused_with_2(self):
-        for flags in (["--inline", "a,b"], ["--monitor", "eth0"], ["--dns", "127.0.0.1:53"], ["--workers", "4"],
-                      ["--polcy", "x"], ["stray"]):
+        for flags in (["--dns", "127.0.0.1:53"], ["--polcy", "x"], ["stray"]):
             code, _, errors = support.run("--pcap", self.capture(), *flags)
             self.assertEqual((code, errors.count("see policyd --help")), (2, 1), flags)
+
+    def test_contradictions_are_refused_with_4(self):
+        for flags in (["--inline", "a,b"], ["--monitor", "eth0"], ["--workers", "4"]):
+            code, _, errors = support.run("--pcap", self.capture(), *flags)
+            self.assertEqual((code, errors.count("\n")), (4, 1), flags)
 
     def test_a_public_address_is_refused_with_4_and_the_reason(self):
         for address in ("0.0.0.0:8080", "192.0.2.1:80", "[::]:80", "[2001:db8::1]:80"):

@@ -148,6 +148,8 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
         report_flow(worker, index, POL_EV_FLOW_ACTIVE, POL_END_NONE);
     flow_verdict(worker, flow, reply, verdict);
     verdict->flags |= POL_V_KNOWN | (rejudged ? POL_V_REJUDGED : 0);
+    if (flow->state == FLOW_DENIED && !passage->denied)
+        verdict->flags |= POL_V_CUT;
     if (passage->denied && !rejudged)
         verdict->reason = POL_WHY_DENIED_FLOW;
 }

@@ -41,7 +41,7 @@ Test(readiness, a_worker_that_has_not_begun_is_told)
 {
     begin(-ENODATA, NODE_DENY_ALL);
     cr_assert_not(is_ready());
-    expect("{\"name\":\"dataplane_running\",\"ok\":false,\"detail\":\"worker 0 has not started\"}");
+    expect("{\"name\":\"dataplane_running\",\"ok\":false,\"detail\":\"worker-0 has not started\"}");
     expect(
         "{\"name\":\"policy_ready\",\"ok\":false,\"detail\":\"generation 1 is published, a worker "
         "still decides by 0\"}");

@@ -151,10 +151,45 @@ Test(config, what_is_printed_reads_back_the_same)
     text_fini(&second);
 }
 
-Test(config, a_capture_is_needed_and_a_pin_needs_its_file)
+static const struct {
+    const char *yaml, *complaint;
+} contradictions[] = {
+    {"dataplane: {}\n", "no packets would come from anywhere"},
+    {"dataplane: {capture: c, monitor: eth0}\n", "packets can come from one source only"},
+    {"dataplane: {inline: [lan0]}\n", "dataplane.inline needs two different interfaces"},
+    {"dataplane: {inline: [lan0, lan0]}\n", "dataplane.inline needs two different interfaces"},
+    {"dataplane: {inline: [a, b], inside: [10.0.0.0/8]}\n", "dataplane.inside is for captures"},
+    {"dataplane: {monitor: a, loop: true}\n", "dataplane.loop are for dataplane.capture"},
+    {"dataplane: {monitor: a, pace: real}\n", "dataplane.loop are for dataplane.capture"},
+    {"dataplane: {capture: c}\nruntime: {workers: 2}\n", "a capture is read by one worker"},
+    {"dataplane: {monitor: a, monitor_driver: libpcap}\nruntime: {workers: 2}\n",
+     "libpcap is read by one worker"},
+};
+
+Test(config, keys_that_contradict_each_other_are_refused)
+{
+    for (size_t i = 0; i < sizeof(contradictions) / sizeof(contradictions[0]); i++) {
+        config_fini(&config);
+        cr_assert_eq(config_init(&config), 0);
+        text_clear(&errors);
+        cr_assert(read(contradictions[i].yaml), "%s", errors.ptr);
+        cr_assert_not(config_check(&config, "f.yaml", &errors), "%s", contradictions[i].yaml);
+        cr_assert(strstr(errors.ptr, contradictions[i].complaint), "%s", errors.ptr);
+    }
+}
+
+Test(config, an_interface_name_fits_the_kernel)
+{
+    cr_assert_not(read("dataplane: {monitor: abcdefghijklmnop}\n"));
+    cr_assert(strstr(errors.ptr, "is no name of an interface"), "%s", errors.ptr);
+    cr_assert_not(read("dataplane: {inline: [a, b/c]}\n"));
+    cr_assert_not(read("dataplane: {control: {arp: judge}}\n"));
+}
+
+Test(config, a_source_is_needed_and_a_pin_needs_its_file)
 {
     cr_assert(read("policy: {pin_file: true}\n"));
     cr_assert_not(config_check(&config, "f.yaml", &errors));
-    cr_assert(strstr(errors.ptr, "f.yaml: dataplane.capture is missing"));
+    cr_assert(strstr(errors.ptr, "f.yaml: no packets would come from anywhere"));
     cr_assert(strstr(errors.ptr, "f.yaml: policy.pin_file is true"));
 }

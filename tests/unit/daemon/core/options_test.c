@@ -40,6 +40,26 @@ Test(options, each_flag_sets_its_key)
     config_fini(&config);
 }
 
+Test(options, two_interfaces_are_one_word)
+{
+    cr_assert(parse("--policy p.json --inline lan0,wan0 --workers 4"));
+    cr_assert(options_load(&options, &config, &errors), "%s", errors.ptr);
+    cr_assert_eq(config.value.dataplane.inline_pair.count, 2);
+    cr_assert_str_eq(config.value.dataplane.inline_pair.items[0], "lan0");
+    cr_assert_str_eq(config.value.dataplane.inline_pair.items[1], "wan0");
+    cr_assert_eq(config.value.runtime.workers, 4);
+    config_fini(&config);
+}
+
+Test(options, a_switch_needs_no_value)
+{
+    cr_assert(parse("--loop --pcap c.pcap --pace real"));
+    cr_assert(options_load(&options, &config, &errors), "%s", errors.ptr);
+    cr_assert(config.value.dataplane.loop);
+    cr_assert_eq(config.value.dataplane.pace, CONFIG_PACE_REAL);
+    config_fini(&config);
+}
+
 Test(options, without_a_flag_the_standard_file_is_read)
 {
     cr_assert(parse(""));
@@ -52,14 +72,9 @@ Test(options, without_a_flag_the_standard_file_is_read)
 static const struct {
     const char *line, *message;
 } refused[] = {
-    {"--inline a,b", "--inline: this version judges captures only; record one with tcpdump -w FILE "
-                     "and use --pcap FILE\n"},
-    {"--monitor=eth0", "--monitor: this version judges captures only; record one with tcpdump -w "
-                       "FILE and use --pcap FILE\n"},
     {"--dns 127.0.0.1:53 --pcap x",
-     "--dns: this version has no DNS proxy; DNS is learned from the capture, from all resolvers or "
+     "--dns: this version has no DNS proxy; DNS is learned as it passes, from all resolvers or "
      "those of --trust-resolver ADDR\n"},
-    {"--workers 2", "--workers 2: a capture is judged by one worker; leave the flag out\n"},
     {"--polcy p", "unknown argument \"--polcy\"; did you mean \"--policy\"?\n"
                   "unknown argument \"p\"\n"},
     {"capture.pcap", "unknown argument \"capture.pcap\"\n"},

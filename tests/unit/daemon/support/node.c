@@ -17,7 +17,14 @@ struct made_up_port {
     uint8_t octets[40];
 };
 
-static int receive(struct port *port, struct port_frame *ret_frame)
+static pol_mono now(const struct port *port)
+{
+    const struct made_up_port *self = (const struct made_up_port *)port;
+
+    return (999 + self->node->sent) * POL_SECONDS;
+}
+
+static int receive(struct port *port, struct port_frame ret_frames[PORT_BURST])
 {
     struct made_up_port *self = (struct made_up_port *)port;
     unsigned number = self->node->sent;
@@ -27,7 +34,7 @@ static int receive(struct port *port, struct port_frame *ret_frame)
 
     self->octets[19] = (uint8_t)(number + 1);
     self->node->sent = number + 1;
-    *ret_frame = (struct port_frame){
+    ret_frames[0] = (struct port_frame){
         .octets = {self->octets, sizeof(self->octets)},
         .wire_len = sizeof(self->octets),
         .link = POL_LINK_RAW_IP,
@@ -42,10 +49,18 @@ static const char *problem(const struct port *port)
     return "packet 7 is made of cheese";
 }
 
+static void flush(struct port *port)
+{
+    (void)port;
+}
+
 static void close_port(struct port *port)
 {
     free(port);
 }
+
+static const struct port_kind made_up_kind = {
+    .now = now, .receive = receive, .problem = problem, .flush = flush, .close = close_port};
 
 static struct port *make_port(struct node *node)
 {
@@ -55,7 +70,7 @@ static struct port *make_port(struct node *node)
                                     0,    0, 0, 9,  0,   0, 0,   0, 0x50, 2};
     struct made_up_port *self = calloc(1, sizeof(*self));
 
-    self->port = (struct port){.receive = receive, .problem = problem, .close = close_port};
+    self->port.kind = &made_up_kind;
     self->node = node;
     memcpy(self->octets, syn, sizeof(syn));
     return &self->port;
@@ -97,7 +112,8 @@ static void make_loop(struct node *node)
 
 static void make_control(struct node *node)
 {
-    struct readiness_options readiness = {node->ctx, node->publish, node->loops, 1, node->grants};
+    struct readiness_options readiness = {node->ctx, node->publish, node->loops,
+                                          1,         node->grants,  .learns = true};
     struct observe_options observe = {.ctx = node->ctx,
                                       .max_findings = 100,
                                       .grants = node->grants,

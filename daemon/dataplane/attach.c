@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/attach.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/thread.h"
+#include "dataplane/port_inline.h"
+#include "dataplane/port_monitor.h"
+
+#define LOOK_MS       250 /* at least this often, should a message of the kernel be lost */
+#define SETTLE_MS     20  /* changes come in swarms */
+#define BIG_TCP_BEGIN 65536
+
+static const char *const side_words[ATTACH_SIDES] = {"inside", "outside"};
+static const enum pol_side sides[ATTACH_SIDES] = {POL_SIDE_INSIDE, POL_SIDE_OUTSIDE};
+
+/* A side of the wire. The thread's own; others read copies of it. */
+struct side {
+    const char *name;
+    int attached;              /* index of the interface the rings are on; 0: none */
+    bool taken_down;           /* by us, since the other side has no carrier */
+    struct link_facts facts;   /* of the newest look */
+    char problem[LINK_REASON]; /* why it could not be attached; empty: it is, or is missing */
+};
+
+struct attach {
+    struct attach_options options;
+    struct link_watch *watch;
+    struct thread thread;
+    int stop; /* eventfd */
+    struct side sides[ATTACH_SIDES];
+    size_t side_count;
+    pthread_mutex_t lock;             /* of what other threads ask for: */
+    struct side copies[ATTACH_SIDES]; /* of the sides, after every look */
+    struct port *ports[];
+};
+
+static bool is_inline(const struct attach *attach)
+{
+    return attach->side_count == ATTACH_SIDES;
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static int open_rings(struct attach *attach, size_t number, int index, struct text *error)
+{
+    struct ring_options options = {
+        .name = attach->sides[number].name,
+        .index = index,
+        .slots = attach->options.ring_slots,
+        .bypass_qdisc = attach->options.bypass_qdisc,
+    };
+    struct ring *rings[attach->options.port_count];
+    int rc;
+
+    rc = ring_open(&options, attach->options.port_count, rings, error);
+    for (size_t i = 0; i < attach->options.port_count && rc == 0; i++)
+        port_inline_give(attach->ports[i], sides[number], rings[i]);
+    return rc;
+}
+
+static int open_sockets(struct attach *attach, int index, struct text *error)
+{
+    struct packet_socket sockets[attach->options.port_count];
+    int rc;
+
+    rc = port_monitor_sockets(attach->sides[0].name, index, attach->options.port_count, sockets,
+                              error);
+    if (rc < 0)
+        return rc;
+
+    for (size_t i = 0; i < attach->options.port_count; i++) {
+        if (rc == 0)
+            rc = port_monitor_give(attach->ports[i], sockets[i]);
+        if (rc < 0)
+            packet_socket_close(&sockets[i]);
+    }
+    return rc;
+}
+
+/* The guard comes first: from then on the host's kernel hears nothing of this interface. */
+static int open_side(struct attach *attach, size_t number, int index, struct text *error)
+{
+    int rc;
+
+    if (!is_inline(attach))
+        return open_sockets(attach, index, error);
+
+    rc = link_guard(attach->sides[number].name, error);
+    return rc < 0 ? rc : open_rings(attach, number, index, error);
+}
+
+static void set_mtus(struct attach *attach, size_t number, uint32_t mtu)
+{
+    for (size_t i = 0; is_inline(attach) && i < attach->options.port_count; i++)
+        port_inline_set_mtu(attach->ports[i], sides[number], mtu);
+}
+
+/* A trouble that stays is logged once. */
+static void note_problem(struct side *side, const struct text *error)
+{
+    const char *problem = error->ptr ? error->ptr : "";
+
+    if (*problem && strcmp(problem, side->problem) != 0)
+        log_error("%s", problem);
+    snprintf(side->problem, sizeof(side->problem), "%s", problem);
+}
+
+static int attach_side(struct attach *attach, size_t number)
+{
+    struct side *side = &attach->sides[number];
+    struct text error = {0};
+    int rc;
+
+    rc = open_side(attach, number, side->facts.index, &error);
+    note_problem(side, &error);
+    if (rc == 0) {
+        side->attached = side->facts.index;
+        log_info("%s (%s) is attached", side->name, side_words[number]);
+    }
+    text_fini(&error);
+    return rc;
+}
+
+/* Someone has removed the filter or given the host its voice back. */
+static int guard_again(struct side *side)
+{
+    struct text error = {0};
+    int rc;
+
+    rc = link_guard(side->name, &error);
+    note_problem(side, &error);
+    if (rc == 0)
+        log_warn("%s was open to the host's kernel; it is guarded again", side->name);
+    text_fini(&error);
+    return rc;
+}
+
+/* --- looking -------------------------------------------------------------------------------- */
+
+static void lose(struct side *side, size_t number)
+{
+    log_warn("%s (%s) is gone; waiting for it", side->name, side_words[number]);
+    side->attached = 0;
+}
+
+static int look_at(struct attach *attach, size_t number)
+{
+    struct side *side = &attach->sides[number];
+    int rc;
+
+    rc = link_look(side->name, &side->facts);
+    if (rc < 0)
+        return rc;
+
+    if (side->attached && side->attached != side->facts.index)
+        lose(side, number);
+    if (side->facts.index && !side->attached)
+        rc = attach_side(attach, number);
+    else if (side->attached && is_inline(attach) && !side->facts.guarded && !side->taken_down)
+        rc = guard_again(side);
+    else
+        return 0;
+
+    link_look(side->name, &side->facts);
+    return rc;
+}
+
+/* Which side has lost its carrier by itself. One that we took down has none either. */
+static bool has_lost_carrier(const struct attach *attach, size_t number)
+{
+    const struct side *side = &attach->sides[number];
+
+    return !side->taken_down && (!side->facts.index || !side->facts.up || !side->facts.carrier);
+}
+
+static void hand_loss_on(struct attach *attach, size_t from, size_t to)
+{
+    struct side *other = &attach->sides[to];
+    bool lost = has_lost_carrier(attach, from);
+
+    if (lost == other->taken_down || !other->facts.index)
+        return;
+    if (link_set_up(other->name, !lost) < 0)
+        return;
+
+    other->taken_down = lost;
+    log_warn("%s (%s) is taken %s, since %s has %s carrier", other->name, side_words[to],
+             lost ? "down" : "up again", attach->sides[from].name, lost ? "no" : "its");
+}
+
+static int look(struct attach *attach)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < attach->side_count; i++) {
+        int one = look_at(attach, i);
+
+        rc = rc < 0 ? rc : one;
+        set_mtus(attach, i, attach->sides[i].facts.mtu);
+    }
+    if (is_inline(attach) && attach->options.signal_loss) {
+        hand_loss_on(attach, ATTACH_INSIDE, ATTACH_OUTSIDE);
+        hand_loss_on(attach, ATTACH_OUTSIDE, ATTACH_INSIDE);
+    }
+    pthread_mutex_lock(&attach->lock);
+    memcpy(attach->copies, attach->sides, sizeof(attach->copies));
+    pthread_mutex_unlock(&attach->lock);
+    return rc;
+}
+
+static void *run(void *arg)
+{
+    struct attach *attach = arg;
+    struct pollfd fds[2] = {{.fd = attach->stop, .events = POLLIN},
+                            {.fd = link_watch_fd(attach->watch), .events = POLLIN}};
+
+    while (!(fds[0].revents & POLLIN)) {
+        if (poll(fds, 2, LOOK_MS) > 0 && fds[1].revents & POLLIN) {
+            poll(fds, 1, SETTLE_MS);
+            link_watch_clear(attach->watch);
+        }
+        look(attach);
+    }
+    return NULL;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static int refuse(struct attach *attach, int rc, struct text *error)
+{
+    for (size_t i = 0; i < attach->side_count; i++)
+        if (*attach->sides[i].problem)
+            text_addf(error, "%s\n", attach->sides[i].problem);
+    if (error->len == 0)
+        text_addf(error, "interfaces: %s\n", strerror(-rc));
+    attach_free(attach);
+    return rc;
+}
+
+int attach_new(const struct attach_options *options, struct attach **ret_attach,
+               struct text *ret_error)
+{
+    size_t ports = options->port_count * sizeof(struct port *);
+    struct attach *attach = calloc(1, sizeof(*attach) + ports);
+    int rc;
+
+    if (!attach)
+        return -ENOMEM;
+
+    attach->options = *options;
+    memcpy(attach->ports, options->ports, ports);
+    attach->side_count = options->names[ATTACH_OUTSIDE] ? ATTACH_SIDES : 1;
+    for (size_t i = 0; i < attach->side_count; i++)
+        attach->sides[i].name = options->names[i];
+    pthread_mutex_init(&attach->lock, NULL);
+    attach->stop = eventfd(0, EFD_CLOEXEC);
+    rc = attach->stop < 0 ? -errno : link_watch_open(&attach->watch);
+    if (rc == 0)
+        rc = look(attach);
+    if (rc < 0)
+        return refuse(attach, rc, ret_error);
+
+    *ret_attach = attach;
+    return 0;
+}
+
+int attach_start(struct attach *attach)
+{
+    return thread_start(&attach->thread, "ports", run, attach);
+}
+
+void attach_stop(struct attach *attach)
+{
+    uint64_t one = 1;
+
+    if (write(attach->stop, &one, sizeof(one)) == sizeof(one))
+        thread_join(&attach->thread);
+}
+
+void attach_free(struct attach *attach)
+{
+    if (!attach)
+        return;
+
+    link_watch_close(attach->watch);
+    if (attach->stop >= 0)
+        close(attach->stop);
+    pthread_mutex_destroy(&attach->lock);
+    free(attach);
+}
+
+/* --- what others ask ------------------------------------------------------------------------ */
+
+static void describe_missing(const struct attach *attach, size_t number, struct text *out)
+{
+    const struct side *side = &attach->copies[number];
+
+    if (!side->facts.index)
+        text_addf(out, "%s (%s): there is no such interface; create it or correct dataplane.%s",
+                  side->name, side_words[number], is_inline(attach) ? "inline" : "monitor");
+    else if (!side->facts.up && !side->taken_down)
+        text_addf(out, "%s (%s) is down; ip link set %s up", side->name, side_words[number],
+                  side->name);
+    else if (!side->attached)
+        text_add(out, side->problem);
+}
+
+static void describe_wrong(const struct attach *attach, size_t number, struct text *out)
+{
+    const struct link_facts *facts = &attach->copies[number].facts;
+    const char *name = attach->sides[number].name;
+
+    if (attach->copies[number].taken_down)
+        return;
+    if (!facts->carrier)
+        text_addf(out, "%s (%s) has no carrier; see to the cable or the other end", name,
+                  side_words[number]);
+    else if (!is_inline(attach))
+        return;
+    else if (*facts->taken)
+        text_addf(out, "%s: %s", name, facts->taken);
+    else if (!facts->guarded)
+        text_addf(out, "%s: the filter that keeps the host's kernel out is gone; restart policyd",
+                  name);
+    else if (facts->lro)
+        text_addf(out, "%s merges frames that cannot be sent on; ethtool -K %s lro off", name,
+                  name);
+    else if (facts->receive_max > BIG_TCP_BEGIN)
+        text_addf(out,
+                  "%s may receive frames above 64 KiB, which are dropped; ip link set %s "
+                  "gro_max_size 65536 gro_ipv4_max_size 65536",
+                  name, name);
+    else if (facts->udp_segments_lost)
+        text_addf(out,
+                  "%s: this kernel drops UDP super-frames (QUIC); ethtool -K %s "
+                  "tx-udp-segmentation off at the sender",
+                  name, name);
+}
+
+void attach_missing(struct attach *attach, char *ret_text, size_t capacity)
+{
+    struct text out = {0};
+
+    pthread_mutex_lock(&attach->lock);
+    for (size_t i = 0; i < attach->side_count && out.len == 0; i++)
+        describe_missing(attach, i, &out);
+    pthread_mutex_unlock(&attach->lock);
+    snprintf(ret_text, capacity, "%s", out.ptr ? out.ptr : "");
+    text_fini(&out);
+}
+
+/* What no side has alone. */
+static void describe_pair(const struct attach *attach, struct text *out)
+{
+    const struct side *in = &attach->copies[ATTACH_INSIDE],
+                      *other = &attach->copies[ATTACH_OUTSIDE];
+    const struct side *less = in->facts.mtu < other->facts.mtu ? in : other;
+
+    if (is_inline(attach) && in->facts.mtu != other->facts.mtu)
+        text_addf(out,
+                  "%s has MTU %u, %s %u; longer packets are dropped or answered with \"too big\"; "
+                  "ip link set %s mtu %u",
+                  in->name, in->facts.mtu, other->name, other->facts.mtu, less->name,
+                  less == in ? other->facts.mtu : in->facts.mtu);
+}
+
+void attach_wrong(struct attach *attach, char *ret_text, size_t capacity)
+{
+    struct text out = {0};
+
+    pthread_mutex_lock(&attach->lock);
+    for (size_t i = 0; i < attach->side_count && out.len == 0; i++)
+        describe_missing(attach, i, &out);
+    for (size_t i = 0; i < attach->side_count && out.len == 0; i++)
+        describe_wrong(attach, i, &out);
+    if (out.len == 0)
+        describe_pair(attach, &out);
+    pthread_mutex_unlock(&attach->lock);
+    snprintf(ret_text, capacity, "%s", out.ptr ? out.ptr : "");
+    text_fini(&out);
+}

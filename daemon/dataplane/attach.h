@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DATAPLANE_ATTACH_H
+#define DATAPLANE_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "dataplane/port.h"
+#include "link/link.h"
+
+/*
+ * Keeps the workers' ports attached to their interfaces, in a thread of its own: guards each
+ * interface before anything is received from it, opens rings when it appears, again when it comes
+ * back as another one, and knows what stands in the way. Workers go on meanwhile with what they
+ * have.
+ */
+struct attach;
+
+enum { ATTACH_INSIDE, ATTACH_OUTSIDE, ATTACH_SIDES };
+
+struct attach_options {
+    /* Both: a bump in the wire, guarded; ports are port_inline's. The first alone: a monitor port,
+     * left as it is; ports are port_monitor's. */
+    const char *names[ATTACH_SIDES];
+    struct port *const *ports; /* one for each worker; they must outlive the attachment */
+    size_t port_count;
+    uint32_t ring_slots;
+    bool bypass_qdisc;
+    bool signal_loss; /* a side without carrier takes the other one down until it is back */
+};
+
+/*
+ * Attaches what is there. An interface that is missing is waited for; one that is taken is refused.
+ *
+ * @return 0, -EBUSY, or another negative errno with the reason and what helps in `ret_error`
+ */
+int attach_new(const struct attach_options *options, struct attach **ret_attach,
+               struct text *ret_error);
+int attach_start(struct attach *attach);
+void attach_stop(struct attach *attach);
+void attach_free(struct attach *attach);
+
+/*
+ * Any thread: what the newest look at the interfaces has found. A text is empty when there is
+ * nothing to say; otherwise it names interface, cause and fix.
+ */
+void attach_missing(struct attach *attach, char *ret_text, size_t capacity); /* no frames come */
+void attach_wrong(struct attach *attach, char *ret_text, size_t capacity); /* first failing check */
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DATAPLANE_FANOUT_H
+#define DATAPLANE_FANOUT_H
+
+#include <stddef.h>
+
+/*
+ * Lets packet sockets share an interface's frames (PACKET_FANOUT_CBPF). The program hashes the two
+ * addresses alone, so that both directions and all fragments of a datagram meet, and for an ICMP
+ * error those of the datagram it quotes. The kernel's own hash sends ICMP errors and first
+ * fragments elsewhere (measured). The hash is the same everywhere: a flow has one number on both
+ * interfaces.
+ *
+ * @return 0 or a negative errno
+ */
+int fanout_join(const int *fds, size_t count);
+
+#endif

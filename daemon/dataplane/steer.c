@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/steer.h"
+
+#include <libpolicy/dns.h>
+
+/*
+ * Refusals a second and at once, of one worker. A crowd of clients that fall back from IPv6 to IPv4
+ * is served; a flood of denied packets does not make us a flood of our own (RFC 4443 2.4 f).
+ */
+#define REFUSALS_PER_SECOND 1000
+#define REFUSALS_AT_ONCE    500
+#define REFUSAL_NS          (POL_SECONDS / REFUSALS_PER_SECOND)
+
+enum { ETHERNET_LEN = 14, TAG_LEN = 4, DNS_MESSAGE_MAX = 1232, PROTO_TCP = 6, PROTO_UDP = 17 };
+
+void steer_init(struct steer *steer, struct port *port, bool refuse)
+{
+    *steer =
+        (struct steer){.port = port, .refuse = refuse, .tokens = REFUSALS_AT_ONCE * REFUSAL_NS};
+}
+
+static enum pol_side other_side(uint8_t side)
+{
+    return side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+}
+
+/* --- replies -------------------------------------------------------------------------------- */
+
+static bool may_refuse(struct steer *steer, pol_mono now)
+{
+    uint64_t most = REFUSALS_AT_ONCE * REFUSAL_NS, waited = now - steer->filled;
+
+    steer->filled = now;
+    steer->tokens = waited < most - steer->tokens ? steer->tokens + waited : most;
+    if (steer->tokens < REFUSAL_NS) {
+        port_count(&steer->port->counters.unreplied, 1);
+        return false;
+    }
+    steer->tokens -= REFUSAL_NS;
+    return true;
+}
+
+static void send_reply(struct steer *steer, int status, enum pol_side towards, size_t len)
+{
+    if (status == POL_OK)
+        steer->port->kind->send(steer->port, towards, (pol_bytes){steer->reply, len});
+}
+
+static void refuse(struct steer *steer, const struct port_frame *frame, const pol_packet *packet)
+{
+    size_t len = 0;
+    int status = pol_reply_reject(packet, frame->octets, (enum pol_link)frame->link, steer->reply,
+                                  sizeof(steer->reply), &len);
+
+    send_reply(steer, status, (enum pol_side)frame->side, len);
+}
+
+static void reset_far_end(struct steer *steer, const struct port_frame *frame,
+                          const pol_packet *packet)
+{
+    size_t len = 0;
+    int status = pol_reply_reset(packet, frame->octets, (enum pol_link)frame->link, steer->reply,
+                                 sizeof(steer->reply), &len);
+
+    send_reply(steer, status, other_side(frame->side), len);
+}
+
+/* A denial that nobody is told of looks like a network that is down. */
+static void drop(struct steer *steer, const struct port_frame *frame, const pol_packet *packet,
+                 const pol_verdict *verdict)
+{
+    bool cut = verdict->flags & POL_V_CUT && packet->tuple.proto == PROTO_TCP;
+
+    if (!steer->refuse || (verdict->action == POL_DENY && !cut) || !may_refuse(steer, frame->at))
+        return;
+
+    refuse(steer, frame, packet);
+    if (cut)
+        reset_far_end(steer, frame, packet);
+}
+
+static void answer(struct steer *steer, const struct port_frame *frame, const pol_packet *packet)
+{
+    uint8_t message[DNS_MESSAGE_MAX];
+    size_t len = 0;
+
+    if (packet->tuple.proto != PROTO_UDP ||
+        pol_dns_refuse(packet->payload, POL_DNS_NXDOMAIN, message, sizeof(message), &len) != POL_OK)
+        return;
+
+    send_reply(steer,
+               pol_reply_dns(packet, frame->octets, (enum pol_link)frame->link,
+                             (pol_bytes){message, len}, steer->reply, sizeof(steer->reply), &len),
+               (enum pol_side)frame->side, len);
+}
+
+/* --- forwarding ----------------------------------------------------------------------------- */
+
+static uint32_t link_len(const pol_packet *packet)
+{
+    return (uint32_t)(ETHERNET_LEN + TAG_LEN * packet->vlan_count);
+}
+
+/* Octets of the longest IP datagram the frame is, or will be cut into on its way. */
+static uint32_t datagram_len(const struct port_frame *frame, const pol_packet *packet)
+{
+    if (packet->kind != POL_PKT_IP)
+        return frame->wire_len - link_len(packet);
+    if (frame->segment == 0 || !packet->payload.ptr)
+        return packet->ip_len;
+    return (uint32_t)(packet->payload.ptr - frame->octets.ptr) - link_len(packet) + frame->segment;
+}
+
+static void too_big(struct steer *steer, const struct port_frame *frame, const pol_packet *packet,
+                    uint32_t mtu)
+{
+    size_t len = 0;
+    int status;
+
+    port_count(&steer->port->counters.oversized, 1);
+    if (!may_refuse(steer, frame->at))
+        return;
+
+    status = pol_reply_too_big(packet, frame->octets, (enum pol_link)frame->link, mtu, steer->reply,
+                               sizeof(steer->reply), &len);
+    send_reply(steer, status, (enum pol_side)frame->side, len);
+}
+
+static void forward(struct steer *steer, size_t index, const struct port_frame *frame,
+                    const pol_packet *packet)
+{
+    uint32_t mtu = steer->port->kind->mtu(steer->port, other_side(frame->side));
+
+    if (frame->octets.len < frame->wire_len) /* cut short: what is missing cannot be sent */
+        port_count(&steer->port->counters.oversized, 1);
+    else if (datagram_len(frame, packet) > mtu)
+        too_big(steer, frame, packet, mtu);
+    else
+        steer->port->kind->forward(steer->port, index);
+}
+
+void steer_frame(struct steer *steer, size_t index, const struct port_frame *frame,
+                 const pol_packet *packet, const pol_verdict *verdict)
+{
+    switch ((enum pol_action)verdict->action) {
+    case POL_ALLOW:
+    case POL_PENDING:
+        forward(steer, index, frame, packet);
+        break;
+    case POL_ANSWER:
+        answer(steer, frame, packet);
+        break;
+    case POL_INTERCEPT: /* nothing here takes such flows: they end, as service_plane says */
+    case POL_DENY:
+    case POL_REJECT:
+        drop(steer, frame, packet, verdict);
+        break;
+    }
+}

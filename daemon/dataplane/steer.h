@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DATAPLANE_STEER_H
+#define DATAPLANE_STEER_H
+
+#include <libpolicy/reply.h>
+#include <libpolicy/worker.h>
+
+#include "dataplane/port.h"
+
+/*
+ * What a verdict does to a frame on a live wire: forward it, drop it, refuse it, answer it. One
+ * thread, the worker's.
+ */
+struct steer {
+    struct port *port;
+    bool refuse;     /* say so to who was denied: dataplane.deny is "reject" */
+    uint64_t tokens; /* refusals that may still be sent, in nanoseconds of waiting */
+    pol_mono filled; /* when they were last counted */
+    uint8_t reply[POL_REPLY_MAX];
+};
+
+void steer_init(struct steer *steer, struct port *port, bool refuse);
+
+/* `index` is the frame's number among those received last. */
+void steer_frame(struct steer *steer, size_t index, const struct port_frame *frame,
+                 const pol_packet *packet, const pol_verdict *verdict);
+
+#endif
