@@ -79,6 +79,18 @@ bool addr_is_multicast(const pol_addr *addr)
                              : addr->family == 6 && addr->bytes[0] == 0xff;
 }
 
+bool addr_is_broadcast(const pol_addr *addr)
+{
+    static const pol_addr broadcast = {4, {255, 255, 255, 255}};
+
+    return addr_equal(addr, &broadcast);
+}
+
+bool addr_is_group(const pol_addr *addr)
+{
+    return addr_is_multicast(addr) || addr_is_broadcast(addr);
+}
+
 pol_addr addr_nat64(const pol_addr *addr)
 {
     pol_addr translated = {.family = 6};

@@ -45,6 +45,8 @@ int addr_compare(const pol_addr *a, const pol_addr *b);
 bool addr_is_special(const pol_addr *addr);
 bool addr_is_mapped(const pol_addr *addr);    /* ::ffff:0:0/96 */
 bool addr_is_multicast(const pol_addr *addr); /* 224/4, ff00::/8; not a broadcast */
+bool addr_is_broadcast(const pol_addr *addr); /* 255.255.255.255; those of subnets look like any */
+bool addr_is_group(const pol_addr *addr);     /* multicast or broadcast: more than one host */
 
 /* An IPv4 address inside 64:ff9b::/96 (RFC 6052 2.1). */
 pol_addr addr_nat64(const pol_addr *addr);

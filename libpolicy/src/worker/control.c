@@ -133,13 +133,6 @@ static bool is_unspecified(const pol_addr *addr)
     return memcmp(addr->bytes, zero, sizeof(zero)) == 0;
 }
 
-static bool is_broadcast(const pol_addr *addr)
-{
-    static const uint8_t ones[4] = {255, 255, 255, 255};
-
-    return addr->family == 4 && memcmp(addr->bytes, ones, sizeof(ones)) == 0;
-}
-
 static bool is_whole(const pol_packet *packet)
 {
     return !(packet->marks & POL_MARK_FRAGMENT);
@@ -232,7 +225,7 @@ static enum standing stands_dhcp_request(pol_worker *worker, const pol_packet *p
 
     if (!asks || packet->tuple.dst_port != DHCP_SERVER_PORT)
         return NO_KIND;
-    if (is_broadcast(&packet->tuple.dst)) {
+    if (addr_is_broadcast(&packet->tuple.dst)) {
         if (from != DHCP_CLIENT_PORT)
             return NO_KIND;
         return packet->side == POL_SIDE_OUTSIDE ? WRONG_SIDE : IN_PLACE;
@@ -255,7 +248,7 @@ static enum standing stands_dhcp_reply(pol_worker *worker, const pol_packet *pac
         return WRONG_SIDE;
     if (!answers)
         return NO_KIND;
-    if (is_broadcast(&packet->tuple.dst) && packet->tuple.dst_port == DHCP_CLIENT_PORT)
+    if (addr_is_broadcast(&packet->tuple.dst) && packet->tuple.dst_port == DHCP_CLIENT_PORT)
         return IN_PLACE;
     return was_asked(worker, packet, message) ? IN_PLACE : NO_KIND;
 }
@@ -441,17 +434,12 @@ void control_multicast(pol_worker *worker, const struct passage *passage, pol_ve
         judge_members(worker, passage, verdict);
 }
 
-static bool is_multicast(const pol_packet *packet)
-{
-    return addr_is_multicast(&packet->tuple.dst) || is_broadcast(&packet->tuple.dst);
-}
-
 /* What may pass is judged as a datagram, since it may come in fragments. */
 static bool meet_multicast(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     unsigned policy = worker->opts.control[POL_CONTROL_MULTICAST];
 
-    if (!worker->policy || !is_multicast(passage->packet))
+    if (!worker->policy || !addr_is_group(&passage->packet->tuple.dst))
         return false;
     passage_side(worker, passage, verdict);
     if (passage->side != POL_SIDE_OUTSIDE)

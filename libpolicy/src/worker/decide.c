@@ -159,7 +159,8 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
 static bool may_be_midstream_reply(const pol_worker *worker, const pol_packet *packet)
 {
     if (worker->opts.midstream != POL_MIDSTREAM_JUDGE ||
-        worker->now - worker->started > worker->opts.midstream_window)
+        worker->now - worker->started > worker->opts.midstream_window ||
+        addr_is_group(&packet->tuple.dst)) /* never asks, so nothing answers it */
         return false;
     if (packet->tuple.proto == PROTO_UDP)
         return true;

@@ -298,6 +298,35 @@ Test(addr, order_is_numeric_with_ipv4_first)
     }
 }
 
+Test(addr, a_group_is_multicast_or_everyone)
+{
+    static const char *const groups[] = {"224.0.0.1", "ff02::1", "255.255.255.255"};
+    static const char *const hosts[] = {"255.255.255.254", "240.0.0.1", "10.255.255.255",
+                                        "feff::1"};
+    pol_addr none = {0};
+
+    for (size_t i = 0; i < COUNT(groups); i++) {
+        pol_addr addr = addr_of(groups[i]);
+
+        cr_expect(addr_is_group(&addr), "%s", groups[i]);
+        cr_expect_eq(addr_is_broadcast(&addr), i == 2, "%s", groups[i]);
+    }
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        pol_addr addr = addr_of(hosts[i]);
+
+        cr_expect(!addr_is_group(&addr), "%s", hosts[i]);
+    }
+    cr_expect(!addr_is_group(&none));
+}
+
+Test(addr, an_address_behind_nat64_ends_in_its_octets)
+{
+    pol_addr addr = addr_of("192.0.2.1"), expected = addr_of("64:ff9b::c000:201");
+    pol_addr translated = addr_nat64(&addr);
+
+    cr_expect(addr_equal(&translated, &expected));
+}
+
 static const struct {
     const char *prefix, *first, *last;
 } ranges[] = {
