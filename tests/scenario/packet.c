@@ -130,7 +130,7 @@ static void number_segment(struct world *world, const struct packet_words *words
 
 /* Sending. */
 
-static bool take_vlan(const char *text, struct frame_spec *spec)
+bool take_vlan(const char *text, struct frame_spec *spec)
 {
     while (text && *text && spec->vlan_count < 4) {
         char number[8] = "";
@@ -212,6 +212,17 @@ bool send_payload(struct world *world, const struct args *args, const struct end
         return script_error(args->script, args->step->line, "\"%s\" is no part of the %zu octets",
                             words->part, world->payload.len);
     return send_frame(world, args, &spec, from_inside, words);
+}
+
+bool send_octets(struct world *world, const struct args *args, bool from_inside,
+                 const struct packet_words *words)
+{
+    uint8_t side;
+
+    if (!side_of(world, words->from, from_inside, &side))
+        return script_error(args->script, args->step->line, "from= is wrong");
+    judge_frame(world, (pol_bytes){world->payload.bytes, world->payload.len}, side);
+    return true;
 }
 
 /* Verbs. */
@@ -301,7 +312,6 @@ bool play_frame(struct world *world, struct args *args)
 {
     struct packet_words words;
     const struct word *word;
-    uint8_t side;
 
     packet_words_init(&words, 0);
     while ((word = args_next(args))) {
@@ -310,8 +320,5 @@ bool play_frame(struct world *world, struct args *args)
         if (!hex && !args_taken(args, word, packet_words_take(word, &words)))
             return false;
     }
-    if (!side_of(world, words.from, true, &side))
-        return script_error(args->script, args->step->line, "from= is wrong");
-    judge_frame(world, (pol_bytes){world->payload.bytes, world->payload.len}, side);
-    return true;
+    return send_octets(world, args, true, &words);
 }

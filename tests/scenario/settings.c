@@ -21,6 +21,7 @@ static const struct word_key keys[] = {
     {"query_capacity", WORD_U32, WORKER(query_capacity), NULL},
     {"stream_capacity", WORD_U32, WORKER(stream_capacity), NULL},
     {"fragment_capacity", WORD_U32, WORKER(fragment_capacity), NULL},
+    {"member_capacity", WORD_U32, WORKER(member_capacity), NULL},
     {"midstream_window", WORD_TIME, WORKER(midstream_window), NULL},
     {"query_timeout", WORD_TIME, WORKER(query_timeout), NULL},
     {"tls_timeout", WORD_TIME, WORKER(tls_timeout), NULL},
@@ -53,6 +54,7 @@ void settings_init(struct settings *settings)
     settings->worker.trusted_resolver_count = 2;
     settings->worker.inside_resolvers = settings->inside_resolvers;
     settings->worker.inside = settings->inside;
+    settings->worker.own = settings->own;
 }
 
 /* Reads "a,b,c" as prefixes. */
@@ -96,6 +98,41 @@ static bool take_trust(const char *text, struct settings *settings)
     return true;
 }
 
+static int control_kind(const char *word, size_t len)
+{
+    for (int kind = 0; kind < POL_CONTROL_COUNT; kind++) {
+        const char *name = pol_control_word((unsigned)kind);
+
+        if (strlen(name) == len && !strncmp(name, word, len))
+            return kind;
+    }
+    return -1;
+}
+
+/* Reads "KIND:POLICY,KIND:POLICY". */
+static bool take_control(const char *text, uint8_t control[16])
+{
+    while (*text) {
+        size_t len = strcspn(text, ":"), rest;
+        int kind = control_kind(text, len), policy;
+        char word[8] = "";
+
+        if (kind < 0 || text[len] != ':')
+            return false;
+        text += len + 1;
+        rest = strcspn(text, ",");
+        if (rest >= sizeof(word))
+            return false;
+        memcpy(word, text, rest);
+        policy = word_choice(word, "pass|judge|drop");
+        if (policy < 0)
+            return false;
+        control[kind] = (uint8_t)policy;
+        text += rest + (text[rest] == ',');
+    }
+    return true;
+}
+
 static enum word_taken take_list(const struct word *word, struct settings *settings)
 {
     pol_worker_options *worker = &settings->worker;
@@ -107,6 +144,10 @@ static enum word_taken take_list(const struct word *word, struct settings *setti
         fits = take_trust(word->text, settings);
     else if (!strcmp(word->key, "inside"))
         fits = take_prefixes(word->text, settings->inside, &worker->inside_count);
+    else if (!strcmp(word->key, "control"))
+        fits = take_control(word->text, worker->control);
+    else if (!strcmp(word->key, "own"))
+        fits = take_addresses(word->text, settings->own, &worker->own_count);
     else if (!strcmp(word->key, "inside_resolvers"))
         fits =
             take_addresses(word->text, settings->inside_resolvers, &worker->inside_resolver_count);

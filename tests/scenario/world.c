@@ -90,6 +90,8 @@ static const struct verb {
     {"tick", play_tick, true},        {"tcp", play_tcp, false},
     {"udp", play_udp, false},         {"icmp", play_icmp, false},
     {"proto", play_proto, false},     {"frame", play_frame, false},
+    {"ether", play_ether, false},     {"group", play_group, false},
+    {"dhcp", play_dhcp, false},       {"dhcp6", play_dhcp6, false},
     {"dns", play_dns, false},         {"wire-dns", play_wire_dns, false},
     {"answer", play_answer, false},   {"grant", play_grant, false},
     {"names", play_names, false},     {"finding", play_finding, false},

@@ -10,6 +10,7 @@
  *   policy.c    policy, reload: documents and diagnostics
  *   packet.c    tcp, udp, proto, frame; sending
  *   icmp.c      icmp
+ *   control.c   ether, group, dhcp, dhcp6: link control
  *   payload.c   what packets carry
  *   dns.c       dns, wire-dns, answer
  *   look.c      grant, names, finding, counter, and what every step shows
@@ -32,6 +33,7 @@ struct settings {
     uint8_t ports; /* 0: a pair; 1: one port */
     bool default_allow;
     pol_addr trusted[SETTING_ADDRESSES], inside_resolvers[SETTING_ADDRESSES];
+    pol_addr own[SETTING_ADDRESSES];
     pol_prefix inside[SETTING_ADDRESSES];
 };
 
@@ -86,6 +88,10 @@ bool play_udp(struct world *world, struct args *args);
 bool play_icmp(struct world *world, struct args *args);
 bool play_proto(struct world *world, struct args *args);
 bool play_frame(struct world *world, struct args *args);
+bool play_ether(struct world *world, struct args *args);
+bool play_group(struct world *world, struct args *args);
+bool play_dhcp(struct world *world, struct args *args);
+bool play_dhcp6(struct world *world, struct args *args);
 bool play_dns(struct world *world, struct args *args);
 bool play_wire_dns(struct world *world, struct args *args);
 bool play_answer(struct world *world, struct args *args);
@@ -129,6 +135,11 @@ bool send_frame(struct world *world, const struct args *args, struct frame_spec 
 /* The same between two ends, and only the part that was asked for. */
 bool send_payload(struct world *world, const struct args *args, const struct endpoint *src,
                   const struct endpoint *dst, bool from_inside, const struct packet_words *words);
+/* Sends world->payload, a whole Ethernet frame. */
+bool send_octets(struct world *world, const struct args *args, bool from_inside,
+                 const struct packet_words *words);
+/* Reads "N,N" as tags. */
+bool take_vlan(const char *text, struct frame_spec *spec);
 void facts_verdict(struct world *world, const pol_verdict *verdict);
 /* The policy of a generation, or NULL. */
 const pol_policy *policy_of(const struct world *world, uint64_t generation);
