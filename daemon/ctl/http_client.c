@@ -11,6 +11,8 @@
 #include "core/fs.h"
 
 #define TIMEOUT_MS  5000
+#define SILENCE_S   45
+#define LOOK_MS     100
 #define BODY_LIMIT  (16 * 1024 * 1024)
 #define TOKEN_LIMIT 8192
 
@@ -75,26 +77,132 @@ static bool perform(CURL *curl, const char *url, const char *token, struct http_
     return rc == CURLE_OK;
 }
 
+static void join(const char *url, const char *path, struct text *out)
+{
+    size_t len = strlen(url);
+
+    while (len && url[len - 1] == '/')
+        len--;
+    text_add_bytes(out, url, len);
+    text_add(out, path);
+}
+
 bool http_client_get(const char *url, const char *path, const char *token,
                      struct http_reply *ret_reply, struct text *error)
 {
     struct http_reply reply = {0};
     struct text full = {0};
-    size_t len = strlen(url);
     CURL *curl = curl_easy_init();
     bool ok = false;
 
-    while (len && url[len - 1] == '/')
-        len--;
-    text_add_bytes(&full, url, len);
-    text_add(&full, path);
-
+    join(url, path, &full);
     if (!curl || full.failed)
         text_add(error, "out of memory");
     else
         ok = perform(curl, full.ptr, token, &reply, error);
 
     curl_easy_cleanup(curl);
+    text_fini(&full);
+    if (ok)
+        *ret_reply = reply;
+    else
+        text_fini(&reply.body);
+    return ok;
+}
+
+/* --- an answer without an end --------------------------------------------------------------- */
+
+struct following {
+    const struct http_client_stream *stream;
+    CURL *curl;
+    struct text *body; /* of an answer that is no stream */
+    bool enough;
+};
+
+static size_t take_stream(char *data, size_t size, size_t count, void *user)
+{
+    struct following *following = user;
+    const struct http_client_stream *stream = following->stream;
+    long status = 0;
+
+    curl_easy_getinfo(following->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return take_body(data, size, count, following->body);
+    following->enough = !stream->take(stream->user, data, size * count);
+    return following->enough ? 0 : size * count;
+}
+
+/* The transfer's result; CURLE_OK also when there is enough of it. */
+static CURLcode run_multi(CURLM *multi, struct following *following)
+{
+    const struct http_client_stream *stream = following->stream;
+    const CURLMsg *message;
+    int running = 1, left;
+
+    while (running && !following->enough) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK ||
+            (running && curl_multi_poll(multi, NULL, 0, LOOK_MS, NULL) != CURLM_OK))
+            return CURLE_OUT_OF_MEMORY;
+        following->enough |= !stream->look(stream->user);
+    }
+
+    message = curl_multi_info_read(multi, &left);
+    return !following->enough && message ? message->data.result : CURLE_OK;
+}
+
+static CURLcode run_transfer(struct following *following)
+{
+    CURLM *multi = curl_multi_init();
+    CURLcode rc = CURLE_OUT_OF_MEMORY;
+
+    if (multi && curl_multi_add_handle(multi, following->curl) == CURLM_OK)
+        rc = run_multi(multi, following);
+    curl_multi_remove_handle(multi, following->curl);
+    curl_multi_cleanup(multi);
+    return rc;
+}
+
+/* A stream that was cut off is no error: the caller knows what came. */
+static bool follow(struct following *following, const char *url, struct http_reply *reply,
+                   struct text *error)
+{
+    struct curl_slist *headers = make_headers(following->stream->token);
+    char reason[CURL_ERROR_SIZE] = "";
+    CURLcode rc = CURLE_OUT_OF_MEMORY;
+    CURL *curl = following->curl;
+
+    if (headers) {
+        set_options(curl, url, headers, &reply->body, reason);
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 0L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_stream);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, following);
+        rc = run_transfer(following);
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+    }
+    if (rc != CURLE_OK && !reply->status)
+        text_addf(error, "%s: %s", url, reason[0] ? reason : curl_easy_strerror(rc));
+    curl_slist_free_all(headers);
+    return rc == CURLE_OK || reply->status;
+}
+
+bool http_client_follow(const struct http_client_stream *stream, struct http_reply *ret_reply,
+                        struct text *error)
+{
+    struct following following = {.stream = stream, .curl = curl_easy_init()};
+    struct http_reply reply = {0};
+    struct text full = {0};
+    bool ok = false;
+
+    following.body = &reply.body;
+    join(stream->url, stream->path, &full);
+    if (!following.curl || full.failed)
+        text_add(error, "out of memory");
+    else
+        ok = follow(&following, full.ptr, &reply, error);
+
+    curl_easy_cleanup(following.curl);
     text_fini(&full);
     if (ok)
         *ret_reply = reply;

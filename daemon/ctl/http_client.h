@@ -20,6 +20,23 @@ struct http_reply {
 bool http_client_get(const char *url, const char *path, const char *token,
                      struct http_reply *ret_reply, struct text *error);
 
+/* A GET whose answer has no end of its own. */
+struct http_client_stream {
+    const char *url, *path, *token;
+    bool (*take)(void *user, const char *octets,
+                 size_t len); /* of an answer of 200; false: enough */
+    bool (*look)(void *user); /* several times a second; false: enough */
+    void *user;
+};
+
+/*
+ * Follows the stream until it ends, the connection is lost, nothing comes for 45 seconds (policyd
+ * sends something every 15), or one of the functions has enough. An answer other than 200 is in
+ * `ret_reply`, whole. False, with a text, when no answer came.
+ */
+bool http_client_follow(const struct http_client_stream *stream, struct http_reply *ret_reply,
+                        struct text *error);
+
 /*
  * Reads a token from a file: one line, blanks around it removed. The caller's to free().
  * False with a text on failure.

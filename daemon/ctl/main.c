@@ -7,7 +7,7 @@
 #include "ctl/verb.h"
 
 static const struct verb *const verbs[] = {&verb_replay, &verb_check, &verb_ready, &verb_stats,
-                                           &verb_port};
+                                           &verb_tap, &verb_port};
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -7,7 +7,7 @@ _policyctl()
     local verb=${COMP_WORDS[1]} options
 
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'replay check ready stats port --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'replay check ready stats tap port --help --version' -- "$word")
         return
     fi
 
@@ -24,7 +24,13 @@ _policyctl()
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
-    --trust-resolver|--inside|--url)
+    --kind)
+        mapfile -t COMPREPLY < <(compgen -W 'flow update deny dns' -- "$word")
+        return ;;
+    --proto)
+        mapfile -t COMPREPLY < <(compgen -W 'tcp udp icmp icmpv6' -- "$word")
+        return ;;
+    --trust-resolver|--inside|--url|--src|--dst|--hostname|--src-port|--dst-port|-n|--count|--for)
         return ;;
     esac
 
@@ -38,6 +44,9 @@ _policyctl()
         options='--url --output --json --no-color --help' ;;
     stats)
         options='--url --token-file --output --json --help' ;;
+    tap)
+        options='--src --dst --hostname --proto --src-port --dst-port --kind --count --for --url
+                 --token-file --output --json --no-color --help' ;;
     port)
         options='--output --json --no-color --help' ;;
     esac

@@ -29,6 +29,7 @@ extern const struct verb verb_port;
 extern const struct verb verb_ready;
 extern const struct verb verb_replay;
 extern const struct verb verb_stats;
+extern const struct verb verb_tap;
 
 void verb_help(const struct verb *verb, struct text *out);
 

@@ -425,5 +425,86 @@ class PerformanceMode(Live):
         self.assertEqual(self.daemon.get(MODE).json(), {"enabled": True, "source": None})
 
 
+class Tap(Live):
+    """policyctl tap."""
+
+    def tap(self, *arguments):
+        process = subprocess.Popen([support.POLICYCTL, "tap", "--url", f"http://127.0.0.1:{self.daemon.port}",
+                                    "--token-file", self.daemon.token_path, *arguments],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def connected(self, *arguments):
+        process = self.tap(*arguments)
+        end = time.monotonic() + 5
+        while not self.metric("policyd_wiretap_streams") and time.monotonic() < end:
+            time.sleep(0.05)
+        self.settle()
+        return process
+
+    def test_each_event_is_a_line_until_there_are_enough(self):
+        tap = self.connected("--count", "2")
+        self.feed.send(udp("10.0.0.5", "203.0.113.9", 40000, 123), tcp("10.0.0.6", "203.0.113.9", 40001, 25, 2))
+        output, errors = tap.communicate(timeout=10)
+        self.assertEqual((tap.returncode, errors), (0, ""))
+        lines = [line.split() for line in output.splitlines()]
+        self.assertEqual(lines[0][:5], ["TIME", "EVENT", "PROTO", "SOURCE", "DESTINATION"])
+        self.assertEqual(lines[1:], [
+            ["00:16:40", "flow", "udp", "10.0.0.5:40000", "203.0.113.9:123", "allow", "-", "web/ntp", "1/0", "rule"],
+            ["00:16:40", "deny", "tcp", "10.0.0.6:40001", "203.0.113.9:25", "deny", "-", "default", "1/0",
+             "policy_default"]])
+
+    def test_filters_are_handed_on(self):
+        tap = self.connected("--json", "--src", "10.0.0.5", "--src", "10.0.0.7", "--dst-port", "100-200",
+                             "--kind", "flow", "-n", "1")
+        self.feed.send(udp("10.0.0.6", "203.0.113.9", 40000, 123), udp("10.0.0.7", "203.0.113.9", 40000, 99),
+                       udp("10.0.0.7", "203.0.113.9", 40000, 123))
+        output, _ = tap.communicate(timeout=10)
+        flow = json.loads(output)
+        self.assertEqual((flow["src_ip"], flow["dst_port"]), ("10.0.0.7", 123))
+
+    def test_it_ends_after_a_time_and_when_interrupted(self):
+        began = time.monotonic()
+        tap = self.tap("--for", "1")
+        tap.communicate(timeout=10)
+        self.assertEqual(tap.returncode, 0)
+        self.assertLess(abs(time.monotonic() - began - 1), 0.8)
+        tap = self.connected()
+        tap.send_signal(signal.SIGINT)
+        _, errors = tap.communicate(timeout=2)
+        self.assertEqual((tap.returncode, errors), (0, ""))
+
+    def test_what_policyd_refuses_is_told(self):
+        for arguments, code, words in ((["--proto", "tpc"], 2, 'proto: "tpc" is none of'),
+                                       (["--hostname", "("], 2, "hostname: "),
+                                       (["--token-file", self.path("wrong", "not-the-right-token")], 1, "answered 401"),
+                                       (["--url", "http://127.0.0.1:1"], 3, "127.0.0.1:1")):
+            tap = self.tap(*arguments)
+            output, errors = tap.communicate(timeout=10)
+            self.assertEqual((tap.returncode, output), (code, ""), errors)
+            self.assertIn(words, errors)
+
+    def test_a_lost_stream_is_opened_again(self):
+        tap = self.connected("--json", "-n", "2")
+        self.feed.send(udp("10.0.0.5", "203.0.113.9", 40000, 123))
+        self.assertEqual(json.loads(tap.stdout.readline())["src_ip"], "10.0.0.5")
+        self.daemon.ask("PUT", MODE, {"enabled": False})
+        self.assertIn("the stream has ended: performance mode is disabled", tap.stderr.readline())
+        self.assertIn("events are missing until it is back", tap.stderr.readline())
+        self.assertIn("answered 503: performance mode is disabled", tap.stderr.readline())
+        self.daemon.ask("PUT", MODE, {"enabled": True})
+        end = time.monotonic() + 5
+        while not self.metric("policyd_wiretap_streams") and time.monotonic() < end:
+            time.sleep(0.05)
+        self.settle()
+        self.feed.send(udp("10.0.0.6", "203.0.113.9", 40000, 123))
+        output, _ = tap.communicate(timeout=10)
+        self.assertEqual((tap.returncode, json.loads(output)["src_ip"]), (0, "10.0.0.6"))
+
+
 if __name__ == "__main__":
     support.main()

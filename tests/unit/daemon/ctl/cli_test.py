@@ -20,7 +20,7 @@ POLICYCTL, SOURCE = sys.argv[1:3]
 POLICY = os.path.join(SOURCE, "examples/site/policy.json")
 PAGE = os.path.join(SOURCE, "daemon/ctl/policyctl.1")
 COMPLETION = os.path.join(SOURCE, "daemon/ctl/policyctl.bash")
-VERBS = ("replay", "check", "ready", "stats", "port")
+VERBS = ("replay", "check", "ready", "stats", "tap", "port")
 
 
 def run(*arguments, stdin="", **environment):
@@ -52,6 +52,10 @@ class Usage(unittest.TestCase):
         self.wrong('"relase" is not one of show, release; did you mean "release"?', "port", "relase", "lan0")
         self.wrong("release needs the name of an interface", "port", "release")
         self.wrong("release prints nothing", "port", "release", "--json", "lan0")
+        self.wrong("the stream needs a token", "tap")
+        self.wrong('"0" is no number from 1', "tap", "--count", "0")
+        self.wrong('"2s" is no number from 1', "tap", "--for", "2s")
+        self.wrong('unknown option "--scr"; did you mean "--src"?', "tap", "--scr", "10.0.0.0/8")
 
     def test_help_and_version_go_to_stdout(self):
         self.assertRegex(run("--version").stdout, r"^policyctl \d+\.\d+\.\d+, libpolicy \d")

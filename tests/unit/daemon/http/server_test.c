@@ -269,10 +269,11 @@ Test(server, a_stream_that_is_only_looked_at_or_refused_is_closed_unused)
 
 Test(server, a_stream_ends_when_its_reader_hangs_up)
 {
+    const char *request = "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n";
     char piece[4096];
     int fd = connect_to_it();
 
-    send_all(fd, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n", 37);
+    send_all(fd, request, strlen(request));
     cr_assert_gt(recv(fd, piece, sizeof(piece), 0), 0);
     close(fd);
     for (int i = 0; i < 2000 && !closed; i++)
