@@ -79,19 +79,36 @@ static void drop(struct steer *steer, const struct port_frame *frame, const pol_
         reset_far_end(steer, frame, packet);
 }
 
-static void answer(struct steer *steer, const struct port_frame *frame, const pol_packet *packet)
+/* A name that may not be known does not exist; what is wrong with us is no word about a name. */
+static enum pol_dns_refusal refusal_for(const pol_verdict *verdict)
+{
+    switch (verdict->reason) {
+    case POL_WHY_MALFORMED:
+        return POL_DNS_FORMERR;
+    case POL_WHY_NO_POLICY:
+    case POL_WHY_LIMIT:
+        return POL_DNS_SERVFAIL;
+    default:
+        return POL_DNS_NXDOMAIN;
+    }
+}
+
+static void answer(struct steer *steer, const struct port_frame *frame, const pol_packet *packet,
+                   const pol_verdict *verdict)
 {
     uint8_t message[DNS_MESSAGE_MAX];
-    size_t len = 0;
+    size_t message_len = 0, len = 0;
+    int status;
 
     if (packet->tuple.proto != PROTO_UDP ||
-        pol_dns_refuse(packet->payload, POL_DNS_NXDOMAIN, message, sizeof(message), &len) != POL_OK)
+        pol_dns_refuse(packet->payload, refusal_for(verdict), message, sizeof(message),
+                       &message_len) != POL_OK)
         return;
 
-    send_reply(steer,
-               pol_reply_dns(packet, frame->octets, (enum pol_link)frame->link,
-                             (pol_bytes){message, len}, steer->reply, sizeof(steer->reply), &len),
-               (enum pol_side)frame->side, len);
+    status =
+        pol_reply_dns(packet, frame->octets, (enum pol_link)frame->link,
+                      (pol_bytes){message, message_len}, steer->reply, sizeof(steer->reply), &len);
+    send_reply(steer, status, (enum pol_side)frame->side, len);
 }
 
 /* --- forwarding ----------------------------------------------------------------------------- */
@@ -148,7 +165,7 @@ void steer_frame(struct steer *steer, size_t index, const struct port_frame *fra
         forward(steer, index, frame, packet);
         break;
     case POL_ANSWER:
-        answer(steer, frame, packet);
+        answer(steer, frame, packet, verdict);
         break;
     case POL_INTERCEPT: /* nothing here takes such flows: they end, as service_plane says */
     case POL_DENY:
