@@ -77,7 +77,8 @@ static void receive(const struct frame_spec *spec, enum pol_side side)
 
 static void act(enum pol_action action, uint32_t flags)
 {
-    pol_verdict verdict = {.action = (uint8_t)action, .flags = flags};
+    pol_verdict verdict = {
+        .action = (uint8_t)action, .flags = flags, .reason = POL_WHY_DNS_NO_RULE};
 
     steer_frame(&steer, 7, &received, &packet, &verdict);
 }
