@@ -17,10 +17,10 @@ judge()
 {
     if [ "$1" = "$2" ]; then
         as_expected=$((as_expected + 1))
-        printf '  ok  %-47s %-22s %s%s%s\n' "$3" "$2" "$dim" "$4" "$plain"
+        printf '  ok  %-54s %-24s %s%s%s\n' "$3" "$2" "$dim" "$4" "$plain"
     else
         otherwise=$((otherwise + 1))
-        printf '  %sNO%s  %-47s %s, expected: %s (%s)\n' "$red" "$plain" "$3" "${2:-nothing}" "$1" "$4"
+        printf '  %sNO%s  %-54s %s, expected: %s (%s)\n' "$red" "$plain" "$3" "${2:-nothing}" "$1" "$4"
     fi
 }
 
@@ -63,7 +63,13 @@ dig_outcome()
     case $status,$code in
         NOERROR,0) awk '$3 == "IN" && ($4 == "A" || $4 == "AAAA") { print $5; exit }' <<<"$answer" ;;
         *,0) echo "$status${extended:+, EDE $extended} $(soon "$began")" ;;
-        *) if grep -q 'timed out' <<<"$answer"; then echo "no answer"; else echo "refused $(soon "$began")"; fi ;;
+        *)
+            case $answer in
+                *"timed out"*) echo "no answer" ;;
+                *"reset"* | *"end of file"*) echo "reset $(soon "$began")" ;;
+                *) echo "refused $(soon "$began")" ;;
+            esac
+            ;;
     esac
 }
 
@@ -83,6 +89,14 @@ ping_outcome()
 # by_curl, by_dig, by_ping: EXPECTED WHY ARGUMENT...
 by_curl() { judge "$1" "$(curl_outcome "${@:3}")" "curl ${*:3}" "$2"; }
 by_dig() { judge "$1" "$(dig_outcome "${@:3}")" "dig ${*:3}" "$2"; }
+# by_hello: EXPECTED WHY ADDRESS URL; the address in place of what a resolver would say
+by_hello()
+{
+    local at=$3
+
+    [[ $at != *:* ]] || at="[$at]"
+    judge "$1" "$(curl_outcome --connect-to "::$at" "$4")" "curl $4 at $3" "$2"
+}
 by_ping() { judge "$1" "$(ping_outcome "${@:3}")" "ping ${*:3}" "$2"; }
 
 show_names()
@@ -93,7 +107,7 @@ show_names()
     by_dig 198.51.100.10 "the same over TCP" +tcp www.example.com A
     by_dig "NXDOMAIN, EDE 15 at once" "no-ads: policyd answers, the query never arrives" ads.example.com A
     by_dig "NXDOMAIN, EDE 15 at once" "no rule allows it" blog.example.com AAAA @2001:db8:0:1::53
-    by_dig "refused at once" "over TCP the connection is reset" +tcp blog.example.com A
+    by_dig "reset at once" "over TCP the connection is reset" +tcp blog.example.com A
     by_dig "refused at once" "another resolver is not trusted" www.example.com A @198.51.100.53
     by_curl "answered 200" "web-by-name" -4 https://www.example.com/
     by_curl "answered 200" "web-by-name" -6 https://www.example.com/
@@ -106,12 +120,12 @@ show_names()
 
 show_hellos()
 {
-    heading "By TLS server name" "without any query; the ClientHello decides"
-    by_curl "answered 200" "partner-by-sni" --connect-to ::203.0.113.40 https://partner.example.net/
-    by_curl "answered 200" "partner-by-sni" --connect-to "::[2001:db8:2:1::40]" https://partner.example.net/
-    by_curl "reset at once" "the same address, another name" --connect-to ::203.0.113.40 https://tenant.example.net/
-    by_curl "reset at once" "the same for IPv6" --connect-to "::[2001:db8:2:1::40]" https://tenant.example.net/
-    by_curl "reset at once" "no-ads, at an address learned for www" --connect-to ::198.51.100.10 https://ads.example.com/
+    heading "By TLS server name" "nobody asks for the name (curl --connect-to); the ClientHello decides"
+    by_hello "answered 200" "partner-by-sni" 203.0.113.40 https://partner.example.net/
+    by_hello "answered 200" "partner-by-sni" 2001:db8:2:1::40 https://partner.example.net/
+    by_hello "reset at once" "the same address, another name" 203.0.113.40 https://tenant.example.net/
+    by_hello "reset at once" "the same for IPv6" 2001:db8:2:1::40 https://tenant.example.net/
+    by_hello "reset at once" "no-ads, at an address learned for www" 198.51.100.10 https://ads.example.com/
 }
 
 show_addresses()
@@ -149,13 +163,14 @@ ask()
 
 table() { column -t -s $'\t' | sed 's/^/  /; s/ *$//'; }
 
-# holds WHAT WHY FILTER FILE: the filter of jq is true of the file
+# holds WHAT WHY FILTER FILE: the filter of jq is true of the file, which is not empty
 holds()
 {
-    local outcome=no
-
-    ! jq -e "$3" "$4" >/dev/null 2>&1 || outcome=yes
-    judge yes "$outcome" "$1" "$2"
+    if [ -s "$4" ] && jq -e "$3" "$4" >/dev/null 2>&1; then
+        judge seen seen "$1" "$2"
+    else
+        judge seen "not seen" "$1" "$2"
+    fi
 }
 
 show_health()
@@ -176,8 +191,8 @@ show_numbers()
     ask /metrics >"$dir/metrics" || true
     grep -E '^(dp_packets_total|dns_queries_total|dp_tls_decisions_total|dp_active_flows)[ {]' "$dir/metrics" | grep -v ' 0$' |
         sed 's/^/  /' | head -n 14
-    judge yes "$(grep -qE '^dp_packets_total.*decision="deny".* [1-9]' "$dir/metrics" && echo yes || echo no)" \
-        "denied packets were counted" "by direction, protocol, decision and group"
+    judge seen "$(sed -nE '/^dp_packets_total.*decision="deny".* [1-9]/ { s/.*/seen/p; q }' "$dir/metrics")" \
+        "denied packets are counted" "by direction, protocol, decision and group"
 
     heading "GET /api/v1/stats" "the same as a summary"
     ask /api/v1/stats >"$dir/stats.json" || true
@@ -219,16 +234,17 @@ show_stream()
     local listener
 
     heading "GET /api/v1/wiretap/stream" "flows as they are, live, while the client runs curl"
-    ask /api/v1/wiretap/stream -N --max-time 4 >"$dir/stream" 2>/dev/null &
+    ask /api/v1/wiretap/stream -N --max-time 5 >"$dir/stream" 2>/dev/null &
     listener=$!
     sleep 0.5
-    by_curl "answered 200" "while the stream is read" https://www.example.com/
+    by_curl "answered 200" "a slow download, while the stream is read" -4 https://www.example.com/files/slow
     wait "$listener" || true
-    sed -n 's/^data: //p' "$dir/stream" >"$dir/stream.json"
-    jq -r 'select(.src_ip) | [.src_ip, "->", .dst_ip, "port \(.dst_port)", .hostname // "", "\(.packets_out) out, \(.packets_in) in"] | @tsv' \
-        "$dir/stream.json" 2>/dev/null | head -n 6 | table
-    holds "the connection was shown" "with its name and its packets" \
-        'select(.hostname == "www.example.com" and .dst_port == 443)' "$dir/stream.json"
+    # Events as one array; what is no JSON is no event.
+    sed -n 's/^data: //p' "$dir/stream" | jq -cs '[.[] | select(.flow_id)]' >"$dir/stream.json" || true
+    jq -r '.[:6][] | ["\(.src_ip) > \(.dst_ip)", "port \(.dst_port)", .hostname // "-",
+        "\(.packets_out) out, \(.packets_in) in"] | @tsv' "$dir/stream.json" | table
+    holds "the connection is shown" "with its name and its packets, about once a second" \
+        '[.[] | select(.hostname == "www.example.com" and .dst_port == 443)] | length >= 2' "$dir/stream.json"
 }
 
 demonstrate()
