@@ -150,7 +150,7 @@ static void forward(struct steer *steer, size_t index, const struct port_frame *
 
     if (frame->octets.len < frame->wire_len) /* cut short: what is missing cannot be sent */
         port_count(&steer->port->counters.oversized, 1);
-    else if (datagram_len(frame, packet) > mtu)
+    else if (mtu && datagram_len(frame, packet) > mtu) /* 0: there is no other side at present */
         too_big(steer, frame, packet, mtu);
     else
         steer->port->kind->forward(steer->port, index);
