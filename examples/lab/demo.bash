@@ -17,7 +17,7 @@ judge()
 {
     if [ "$1" = "$2" ]; then
         as_expected=$((as_expected + 1))
-        printf '  ok  %-54s %-24s %s%s%s\n' "$3" "$2" "$dim" "$4" "$plain"
+        printf '  ok  %-54s %-26s %s%s%s\n' "$3" "$2" "$dim" "$4" "$plain"
     else
         otherwise=$((otherwise + 1))
         printf '  %sNO%s  %-54s %s, expected: %s (%s)\n' "$red" "$plain" "$3" "${2:-nothing}" "$1" "$4"
@@ -189,8 +189,8 @@ show_numbers()
 {
     heading "GET /metrics" "every counter, for Prometheus; here a few"
     ask /metrics >"$dir/metrics" || true
-    grep -E '^(dp_packets_total|dns_queries_total|dp_tls_decisions_total|dp_active_flows)[ {]' "$dir/metrics" | grep -v ' 0$' |
-        sed 's/^/  /' | head -n 14
+    sed -nE '/ 0$/d; /^(dp_packets_total\{.*"clients"|dns_queries_total\{|dp_tls_decisions_total\{|dp_active_flows )/s/^/  /p' \
+        "$dir/metrics"
     judge seen "$(sed -nE '/^dp_packets_total.*decision="deny".* [1-9]/ { s/.*/seen/p; q }' "$dir/metrics")" \
         "denied packets are counted" "by direction, protocol, decision and group"
 
