@@ -244,7 +244,7 @@ static int attach_ports(struct app *app, struct text *error)
     int rc = dataplane_attach(&app->dataplane, app->config, error);
 
     if (rc == 0)
-        readiness_watch_ports(app->readiness, app->dataplane.attach, app->dataplane.libpcap);
+        readiness_watch_ports(app->readiness, app->dataplane.attach);
     return rc;
 }
 

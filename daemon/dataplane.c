@@ -39,6 +39,12 @@ static bool is_libpcap(const struct config *config)
            config->value.dataplane.monitor_driver == CONFIG_MONITOR_LIBPCAP;
 }
 
+/* A device of libpcap alone, which cannot go away. */
+static bool is_pseudo_device(const struct config *config)
+{
+    return is_libpcap(config) && strcmp(config->value.dataplane.monitor, "any") == 0;
+}
+
 /* --- a capture's port ----------------------------------------------------------------------- */
 
 struct opening {
@@ -298,8 +304,6 @@ int dataplane_make(const struct dataplane_options *options, struct dataplane *re
         dataplane_free(&made);
         return rc == -ECANCELED ? rc : fail(ret_error, rc, "worker");
     }
-    if (is_libpcap(options->config))
-        made.libpcap = worker_loop_port(made.loops[0]);
 
     *ret_dataplane = made;
     return 0;
@@ -316,16 +320,16 @@ int dataplane_attach(struct dataplane *dataplane, const struct config *config,
         .names = {pair->count ? pair->items[0] : config->value.dataplane.monitor,
                   pair->count ? pair->items[1] : NULL},
         .ports = ports,
-        .port_count = dataplane->loop_count,
+        .port_count = is_libpcap(config) ? 0 : dataplane->loop_count, /* it attaches itself */
         .ring_slots = (uint32_t)config->value.dataplane.ring_slots,
         .bypass_qdisc = config->value.dataplane.qdisc_bypass,
         .signal_loss = config->value.dataplane.link_loss == CONFIG_LINK_LOSS_SIGNAL,
     };
 
-    if (config->value.dataplane.capture || is_libpcap(config))
+    if (config->value.dataplane.capture || is_pseudo_device(config))
         return 0;
 
-    for (size_t i = 0; i < dataplane->loop_count; i++)
+    for (size_t i = 0; i < options.port_count; i++)
         ports[i] = worker_loop_port(dataplane->loops[i]);
     return attach_new(&options, &dataplane->attach, ret_error);
 }

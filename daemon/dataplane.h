@@ -12,8 +12,7 @@
 struct dataplane {
     struct worker_loop **loops;
     size_t loop_count;
-    struct attach *attach;      /* interfaces of packet sockets; NULL: a capture, or libpcap */
-    const struct port *libpcap; /* the port that listens through it, or NULL */
+    struct attach *attach; /* NULL: no interface */
 };
 
 struct dataplane_options {

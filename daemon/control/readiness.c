@@ -13,15 +13,13 @@
 #include "capture/capture.h"
 #include "core/clock.h"
 #include "core/json.h"
-#include "dataplane/port_live.h"
 
 #define TURN_LIMIT_NS UINT64_C(1000000000)
 
 struct readiness {
     struct readiness_options options;
-    struct attach *attach;      /* NULL: no packet sockets */
-    const struct port *libpcap; /* NULL: nothing is read through it */
-    pthread_mutex_t lock;       /* of what follows */
+    struct attach *attach; /* NULL: no interface */
+    pthread_mutex_t lock;  /* of what follows */
     pol_ready *ready;
     bool draining;
     char refusal[POL_READY_DETAIL]; /* of the stored policy; empty: none */
@@ -57,11 +55,9 @@ void readiness_free(struct readiness *readiness)
     free(readiness);
 }
 
-void readiness_watch_ports(struct readiness *readiness, struct attach *attach,
-                           const struct port *libpcap)
+void readiness_watch_ports(struct readiness *readiness, struct attach *attach)
 {
     readiness->attach = attach;
-    readiness->libpcap = libpcap;
 }
 
 static bool has_item(const struct config_list *list, pol_str name)
@@ -137,16 +133,6 @@ static void describe_worker(const struct worker_loop *loop, size_t number,
                  late / 1000000);
 }
 
-/* Why a port brings no frames; empty: it does. */
-static void describe_missing_port(const struct readiness *readiness, char detail[POL_READY_DETAIL])
-{
-    *detail = '\0';
-    if (readiness->attach)
-        attach_missing(readiness->attach, detail, POL_READY_DETAIL);
-    else if (readiness->libpcap)
-        snprintf(detail, POL_READY_DETAIL, "%s", port_live_missing(readiness->libpcap));
-}
-
 static bool has_finished(const struct readiness *readiness)
 {
     for (size_t i = 0; i < readiness->options.loop_count; i++)
@@ -162,8 +148,8 @@ static bool check_running(struct readiness *readiness)
 
     for (size_t i = 0; !*detail && i < readiness->options.loop_count; i++)
         describe_worker(readiness->options.loops[i], i, detail);
-    if (!*detail)
-        describe_missing_port(readiness, detail);
+    if (!*detail && readiness->attach)
+        attach_missing(readiness->attach, detail, sizeof(detail));
 
     ok = !*detail;
     if (ok)

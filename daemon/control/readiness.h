@@ -32,12 +32,8 @@ struct readiness_options {
 int readiness_new(const struct readiness_options *options, struct readiness **ret_readiness);
 void readiness_free(struct readiness *readiness);
 
-/*
- * From now on the interfaces count: those of packet sockets and the port that listens through
- * libpcap, each NULL where there is none. Before the first report.
- */
-void readiness_watch_ports(struct readiness *readiness, struct attach *attach,
-                           const struct port *libpcap);
+/* From now on interfaces count. Before the first report; never on a capture. */
+void readiness_watch_ports(struct readiness *readiness, struct attach *attach);
 
 /* Which failing checks leave the whole ready; names were checked with the configuration. */
 void readiness_advise(struct readiness *readiness, const struct config_list *advisory);

@@ -22,7 +22,8 @@ struct attach_options {
     /* Both: a bump in the wire, guarded; ports are port_inline's. The first alone: a monitor port,
      * left as it is; ports are port_monitor's. */
     const char *names[ATTACH_SIDES];
-    struct port *const *ports; /* one for each worker; they must outlive the attachment */
+    struct port *const *ports; /* one for each worker; they must outlive the attachment.
+                                None: the interface is only looked at */
     size_t port_count;
     uint32_t ring_slots;
     bool bypass_qdisc;

@@ -7,6 +7,11 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* Younger than the kernel headers of Debian 12; older kernels take no notice of it. */
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
+#endif
+
 /* Offsets from the network header, whatever stands before it. */
 #define NET(offset)           ((uint32_t)(SKF_NET_OFF + (offset)))
 #define META(offset)          ((uint32_t)(SKF_AD_OFF + (offset)))
@@ -115,21 +120,22 @@ static int join_group(int fd, uint16_t id, uint16_t flags)
     return setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &arg, sizeof(arg)) < 0 ? -errno : 0;
 }
 
-int fanout_join(const int *fds, size_t count)
+int fanout_join(const int *fds, size_t count, bool ignore_outgoing)
 {
     struct sock_fprog code = {sizeof(program) / sizeof(program[0]), program};
+    uint16_t flags = ignore_outgoing ? PACKET_FANOUT_FLAG_IGNORE_OUTGOING : 0;
     uint32_t id;
     socklen_t len = sizeof(id);
     int rc;
 
-    rc = join_group(fds[0], 0, PACKET_FANOUT_FLAG_UNIQUEID);
+    rc = join_group(fds[0], 0, PACKET_FANOUT_FLAG_UNIQUEID | flags);
     if (rc < 0)
         return rc;
     if (getsockopt(fds[0], SOL_PACKET, PACKET_FANOUT, &id, &len) < 0)
         return -errno;
 
     for (size_t i = 1; i < count && rc == 0; i++)
-        rc = join_group(fds[i], (uint16_t)id, 0);
+        rc = join_group(fds[i], (uint16_t)id, flags);
     if (rc == 0 && setsockopt(fds[0], SOL_PACKET, PACKET_FANOUT_DATA, &code, sizeof(code)) < 0)
         rc = -errno;
     return rc;

@@ -2,6 +2,7 @@
 #ifndef DATAPLANE_FANOUT_H
 #define DATAPLANE_FANOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -11,8 +12,11 @@
  * fragments elsewhere (measured). The hash is the same everywhere: a flow has one number on both
  * interfaces.
  *
+ * What the host sends is the group's choice: PACKET_IGNORE_OUTGOING of its sockets counts for
+ * nothing, and kernels before 6.2 deliver it in any case.
+ *
  * @return 0 or a negative errno
  */
-int fanout_join(const int *fds, size_t count);
+int fanout_join(const int *fds, size_t count, bool ignore_outgoing);
 
 #endif

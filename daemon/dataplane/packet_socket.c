@@ -26,7 +26,7 @@ static int set_options(int fd, const struct packet_socket_options *options)
     int rc, size = SEND_BUFFER;
 
     rc = set(fd, PACKET_VERSION, options->version);
-    if (rc == 0)
+    if (rc == 0 && options->ignore_outgoing)
         rc = set(fd, PACKET_IGNORE_OUTGOING, 1);
     if (rc == 0 && options->offload_headers)
         rc = set(fd, PACKET_VNET_HDR, 1);
@@ -97,14 +97,15 @@ static int open_one(const struct packet_socket_options *options, struct packet_s
     return rc;
 }
 
-static int share_and_receive(const struct packet_socket *sockets, size_t count)
+static int share_and_receive(const struct packet_socket *sockets, size_t count,
+                             bool ignore_outgoing)
 {
     int fds[MOST_SOCKETS], unused = 0, rc = 0;
 
     for (size_t i = 0; i < count; i++)
         fds[i] = sockets[i].fd;
     if (count > 1)
-        rc = fanout_join(fds, count);
+        rc = fanout_join(fds, count, ignore_outgoing);
     for (size_t i = 0; i < count && rc == 0; i++)
         if (setsockopt(fds[i], SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)) < 0)
             rc = -errno;
@@ -131,7 +132,7 @@ int packet_sockets_open(const struct packet_socket_options *options, size_t coun
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = open_one(options, &ret_sockets[i]);
     if (rc == 0)
-        rc = share_and_receive(ret_sockets, count);
+        rc = share_and_receive(ret_sockets, count, options->ignore_outgoing);
     if (rc == 0)
         return 0;
 

@@ -21,6 +21,7 @@ struct packet_socket_options {
     int index;                /* of the interface, in the network namespace of this thread */
     int version;              /* TPACKET_V2 or TPACKET_V3 */
     struct tpacket_req3 ring; /* for TPACKET_V2 the fields it shares */
+    bool ignore_outgoing;     /* what the host itself sends there is not received */
     bool offload_headers;     /* PACKET_VNET_HDR, both ways */
     bool bypass_qdisc;        /* PACKET_QDISC_BYPASS: no queueing discipline, no egress filter */
 };
@@ -28,7 +29,7 @@ struct packet_socket_options {
 /*
  * Opens `count` sockets that share the interface's frames. Both directions of a flow and its ICMP
  * errors reach the socket of the same number, on every interface opened with the same count. None
- * receives before all of them stand; what the host itself sends there is never received.
+ * receives before all of them stand.
  *
  * @return 0, or a negative errno with the reason and what helps in `ret_error`
  */

@@ -23,7 +23,6 @@ struct port_live {
     enum pol_link link;
     uint64_t tried;   /* clock_mono() of the last opening */
     unsigned dropped; /* as libpcap counted last */
-    _Atomic(bool) away;
     char problem[PCAP_ERRBUF_SIZE + 64];
 };
 
@@ -82,7 +81,6 @@ static int activate(struct port_live *self, pcap_t *pcap)
 
     self->pcap = pcap;
     self->dropped = 0;
-    atomic_store(&self->away, false);
     return 0;
 }
 
@@ -100,7 +98,6 @@ static void lose(struct port_live *self)
     refuse(self, self->pcap, pcap_geterr(self->pcap));
     log_warn("%s; waiting for it", self->problem);
     self->pcap = NULL;
-    atomic_store(&self->away, true);
 }
 
 static int receive(struct port *port, struct port_frame ret_frames[PORT_BURST])
@@ -200,11 +197,4 @@ int port_live_open(const char *name, struct port **ret_port, struct text *ret_er
 
     *ret_port = &self->port;
     return 0;
-}
-
-const char *port_live_missing(const struct port *port)
-{
-    const struct port_live *self = (const struct port_live *)port;
-
-    return atomic_load(&self->away) ? "the interface is away or down; waiting for it" : "";
 }

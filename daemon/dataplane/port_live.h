@@ -13,7 +13,4 @@
  */
 int port_live_open(const char *name, struct port **ret_port, struct text *ret_error);
 
-/* Any thread: why no frames come; "" when they do. */
-const char *port_live_missing(const struct port *port);
-
 #endif

@@ -4,10 +4,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <net/if.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 
@@ -194,6 +198,20 @@ int port_monitor_new(struct port **ret_port)
     return 0;
 }
 
+/* What the host sends to itself is there twice, going and coming. */
+static bool is_loopback(const char *name)
+{
+    struct ifreq request = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool found;
+
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    found = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0 && request.ifr_flags & IFF_LOOPBACK;
+    if (fd >= 0)
+        close(fd);
+    return found;
+}
+
 int port_monitor_sockets(const char *name, int index, size_t count,
                          struct packet_socket *ret_sockets, struct text *ret_error)
 {
@@ -206,6 +224,7 @@ int port_monitor_sockets(const char *name, int index, size_t count,
                  .tp_frame_size = SMALLEST_SLOT,
                  .tp_frame_nr = BLOCK_SIZE / SMALLEST_SLOT * BLOCKS,
                  .tp_retire_blk_tov = BLOCK_WAIT_MS},
+        .ignore_outgoing = is_loopback(name),
     };
 
     return packet_sockets_open(&options, count, ret_sockets, ret_error);

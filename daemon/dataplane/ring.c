@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
  * two tags, and what the kernel writes before it. Consecutive slots begin on different cache sets.
  */
 #define SLOT_SIZE  (65536 + 256)
+#define ADDRESS_AT TPACKET_ALIGN(sizeof(struct tpacket2_hdr)) /* in a slot: a sockaddr_ll */
 #define BLOCK_SIZE (4 << 20) /* the largest piece of contiguous memory */
 
 enum { TAG_LEN = 4, ADDRESSES_LEN = 2 * ETH_ALEN, SLOTS_PER_BLOCK = BLOCK_SIZE / SLOT_SIZE };
@@ -40,6 +42,7 @@ static struct packet_socket_options socket_options(const struct ring_options *op
                  .tp_block_nr = blocks,
                  .tp_frame_size = SLOT_SIZE,
                  .tp_frame_nr = blocks * SLOTS_PER_BLOCK},
+        .ignore_outgoing = true,
         .offload_headers = true,
         .bypass_qdisc = options->bypass_qdisc,
     };
@@ -160,6 +163,14 @@ static void read_slot(const struct tpacket2_hdr *slot, struct ring_frame *ret_fr
         put_tag_back(slot, ret_frame);
 }
 
+/* A fanout group of an older kernel also delivers what was sent. */
+static bool was_sent(const struct tpacket2_hdr *slot)
+{
+    const struct sockaddr_ll *address = (const void *)((const uint8_t *)slot + ADDRESS_AT);
+
+    return address->sll_pkttype == PACKET_OUTGOING;
+}
+
 size_t ring_receive(struct ring *ring, struct ring_frame ret_frames[RING_BURST])
 {
     size_t count = 0;
@@ -169,7 +180,8 @@ size_t ring_receive(struct ring *ring, struct ring_frame ret_frames[RING_BURST])
 
         if (!(status_of(slot) & TP_STATUS_USER))
             break;
-        read_slot(slot, &ret_frames[count++]);
+        if (!was_sent(slot))
+            read_slot(slot, &ret_frames[count++]);
         ring->next = ring->next + 1 == ring->slots ? 0 : ring->next + 1;
         ring->held++;
         __builtin_prefetch(slot_at(ring, ring->next));
