@@ -18,10 +18,13 @@
 #include <libpolicy/json.h>
 
 #include "control/tap_ring.h"
+#include "core/clock.h"
 #include "core/json.h"
 
 #define RING_OCTETS ((size_t)512 * 1024) /* some 800 events */
-#define TAKE_OCTETS ((size_t)64 * 1024)  /* how much of it a reader gets at once, about */
+#define SECOND      UINT64_C(1000000000)
+#define FILTER_NS   (SECOND / 20)       /* of each second that the filter of one stream may take */
+#define TAKE_OCTETS ((size_t)64 * 1024) /* how much of it a reader gets at once, about */
 
 struct tap_stream {
     struct tap_hub *hub;
@@ -30,6 +33,8 @@ struct tap_stream {
     uint32_t kinds; /* enum tap_kind */
     struct tap_ring *ring;
     uint64_t dropped;  /* since the reader was told last */
+    uint64_t since;    /* clock_mono() when the second below began */
+    uint64_t spent;    /* nanoseconds that its filter has taken in that second */
     const char *ended; /* why; NULL: it goes on */
     int wake;          /* eventfd */
 };
@@ -161,16 +166,49 @@ static bool write_record(struct tap_hub *hub, const struct offer *offer, enum ta
     return !hub->record.failed;
 }
 
+static void lose(struct tap_hub *hub, struct tap_stream *stream, size_t events)
+{
+    stream->dropped += events;
+    hub->stats.dropped += events;
+}
+
 static void hand_to(struct tap_hub *hub, struct tap_stream *stream)
 {
     bool waits = tap_ring_is_empty(stream->ring);
-    size_t lost = tap_ring_put(stream->ring, hub->record.ptr, hub->record.len);
 
-    stream->dropped += lost;
-    hub->stats.dropped += lost;
+    lose(hub, stream, tap_ring_put(stream->ring, hub->record.ptr, hub->record.len));
     hub->stats.events++;
     if (waits)
         wake(stream);
+}
+
+static bool has_time(struct tap_stream *stream, uint64_t now)
+{
+    if (now - stream->since >= SECOND) {
+        stream->since = now;
+        stream->spent = 0;
+    }
+    return stream->spent < FILTER_NS;
+}
+
+/*
+ * A regular expression may take its time, up to the library's limit, and a reader may have chosen
+ * it for that. What its filter has no time for is lost to that reader, and to nobody else.
+ */
+static bool passes(struct tap_hub *hub, struct tap_stream *stream, const pol_event *event)
+{
+    uint64_t began = clock_mono();
+    bool match;
+
+    if (!has_time(stream, began)) {
+        hub->stats.events++;
+        lose(hub, stream, 1);
+        return false;
+    }
+
+    match = pol_tap_match(stream->filter, event);
+    stream->spent += clock_mono() - began;
+    return match;
 }
 
 static void offer_to_all(struct tap_hub *hub, const struct offer *offer, enum tap_kind kind)
@@ -178,8 +216,7 @@ static void offer_to_all(struct tap_hub *hub, const struct offer *offer, enum ta
     bool written = false;
 
     for (struct tap_stream *stream = hub->streams; stream; stream = stream->next) {
-        if (stream->ended || !(stream->kinds & kind) ||
-            !pol_tap_match(stream->filter, offer->event))
+        if (stream->ended || !(stream->kinds & kind) || !passes(hub, stream, offer->event))
             continue;
         if (!written && !write_record(hub, offer, kind)) {
             text_fini(&hub->record);

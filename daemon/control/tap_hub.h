@@ -13,7 +13,8 @@
 /*
  * Live events on their way to those who watch. The control thread offers each event once; a stream
  * that wants it gets it as the text of a server-sent event in a ring of its own. A reader that is
- * too slow loses its oldest events and is told how many; it never holds up anybody else.
+ * too slow loses its oldest events and is told how many, as does one whose filter takes more than a
+ * twentieth of the time; it never holds up anybody else.
  */
 struct tap_hub;
 
@@ -27,8 +28,8 @@ enum tap_kind {
 
 struct tap_hub_stats {
     uint64_t streams; /* open now */
-    uint64_t events;  /* put into rings, once for each stream */
-    uint64_t dropped; /* of these, given up since the reader was too slow */
+    uint64_t events;  /* that were to be sent, once for each stream */
+    uint64_t dropped; /* of these, given up since the reader or its filter was too slow */
     uint64_t refused; /* streams, since all were in use */
 };
 

@@ -91,7 +91,8 @@ static void add_wiretap(struct api *api, struct text *out)
                "Events that were to be sent, counted for each stream that wanted them.",
                stats.events);
     add_metric(out, "counter", "policyd_wiretap_dropped_total",
-               "Of these, events given up since their reader was too slow.", stats.dropped);
+               "Of these, events given up since their reader or its filter was too slow.",
+               stats.dropped);
     add_metric(out, "counter", "policyd_wiretap_refused_total",
                "Streams refused since wiretap.max_streams were open.", stats.refused);
 }

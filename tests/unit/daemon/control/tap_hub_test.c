@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 
+#include "core/clock.h"
 #include "core/thread.h"
 
 #define FLOW_EVENTS (1u << POL_EV_FLOW_OPEN | 1u << POL_EV_FLOW_ACTIVE | 1u << POL_EV_FLOW_END)
@@ -202,6 +203,42 @@ Test(tap_hub, a_slow_reader_loses_the_oldest_and_is_told_first)
     cr_assert(strstr(out.ptr, "id: 5000\n"));
     cr_assert_null(strstr(take(stream), "dropped"));
     tap_stream_close(stream);
+}
+
+/* Patterns that run into the library's limit on a name of 250 times "a". */
+static pol_tap *slow_filter(void)
+{
+    pol_str patterns[64];
+    pol_tap_filter filter;
+    pol_tap *tap;
+
+    for (size_t i = 0; i < 64; i++)
+        patterns[i] = (pol_str){"(a|aa)+$", 8};
+    pol_tap_filter_init(&filter, sizeof(filter));
+    filter.hostnames = patterns;
+    filter.hostname_count = 64;
+    cr_assert_eq(pol_tap_new(ctx, &filter, &tap, NULL), POL_OK);
+    return tap;
+}
+
+Test(tap_hub, a_filter_that_takes_too_long_costs_only_its_own_reader)
+{
+    struct tap_stream *quick = open_stream(0, TAP_FLOW), *slow;
+    pol_event event = {.kind = POL_EV_FLOW_OPEN, .fqdn_len = 251};
+    unsigned long long told = 0;
+    uint64_t began = clock_mono();
+
+    memset(event.fqdn, 'a', 250);
+    event.fqdn[250] = 'b';
+    cr_assert_eq(tap_stream_open(hub, slow_filter(), TAP_FLOW, &slow), 0);
+    for (int i = 0; i < 500; i++)
+        tap_hub_offer(hub, &event, NULL, 0);
+    cr_assert_lt(clock_mono() - began, UINT64_C(3000000000), "500 unbounded searches take longer");
+    cr_assert_eq(count_taken(quick), 500);
+    cr_assert_eq(sscanf(take(slow), "event: dropped\ndata: {\"count\":%llu}\n\n", &told), 1);
+    cr_assert_gt(told, 400);
+    tap_stream_close(quick);
+    tap_stream_close(slow);
 }
 
 Test(tap_hub, there_are_no_more_streams_than_allowed)
