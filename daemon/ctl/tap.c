@@ -46,7 +46,7 @@ static const struct args_option options[] = {
     {OPTION_FILTER + 3, 0, "proto", "PROTO", "tcp, udp, icmp, icmpv6 or a number"},
     {OPTION_FILTER + 4, 0, "src-port", "PORTS", "source port, or range such as 8000-8999"},
     {OPTION_FILTER + 5, 0, "dst-port", "PORTS", "destination port, or range"},
-    {OPTION_FILTER + 6, 0, "kind", "KIND", "flow, update, deny or dns (flow and deny)"},
+    {OPTION_FILTER + 6, 0, "kind", "KIND", "flow, update, deny or dns (all but dns)"},
     {OPTION_COUNT, 'n', "count", "N", "end after so many events"},
     {OPTION_FOR, 0, "for", "SECONDS", "end after this time"},
     {OPTION_URL, 0, "url", "URL", "where policyd listens (" HTTP_CLIENT_URL ")"},
@@ -154,6 +154,7 @@ static bool read_request(struct args *args, struct tap *tap)
             return false;
     if (!tap->kinds_given) {
         add_filter(tap, KIND, "flow");
+        add_filter(tap, KIND, "update");
         add_filter(tap, KIND, "deny");
     }
     if (!tap->token_file || !tap->token_file[0]) {

@@ -67,14 +67,15 @@ static void add_verdict(struct text *out, const cJSON *event, bool colours)
     const char *verdict = text_of(event, "verdict"), *raw = text_of(event, "raw_verdict");
     bool allowed = strcmp(verdict, "allow") == 0;
     bool softened = allowed && strcmp(raw, "allow") != 0;
+    bool pending = strcmp(verdict, "pending") == 0;
     char cell[VERDICT_WIDTH + 2];
 
     snprintf(cell, sizeof(cell), "%-*.*s ", VERDICT_WIDTH, VERDICT_WIDTH,
              softened ? "audit" : verdict);
     show_paint(out, colours && *verdict,
-               softened  ? SHOW_NOTICE
-               : allowed ? SHOW_GOOD
-                         : SHOW_BAD,
+               softened || pending ? SHOW_NOTICE
+               : allowed           ? SHOW_GOOD
+                                   : SHOW_BAD,
                cell);
 }
 
