@@ -381,7 +381,7 @@ static void learn_groups(pol_worker *worker, const pol_packet *packet)
 
 void control_judged(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict)
 {
-    if (passage->groups && verdict->action == POL_ALLOW)
+    if (verdict->action == POL_ALLOW)
         learn_groups(worker, passage->packet);
 }
 

@@ -434,13 +434,10 @@ static void judge(pol_worker *worker, struct passage *passage, pol_verdict *verd
         deny_and_report(worker, passage, POL_WHY_MALFORMED, verdict);
     } else if (packet->kind == POL_PKT_NOT_IP) {
         control_frame(worker, packet, verdict);
-    } else if (control_concerns(packet)) {
-        if (!control_datagram(worker, passage, verdict)) {
-            judge_ip(worker, passage, verdict);
-            control_judged(worker, passage, verdict);
-        }
-    } else {
+    } else if (!control_concerns(packet) || !control_datagram(worker, passage, verdict)) {
         judge_ip(worker, passage, verdict);
+        if (passage->groups)
+            control_judged(worker, passage, verdict);
     }
 }
 

@@ -115,23 +115,25 @@ bool control_fits(const pol_worker_options *opts);
 /* A frame without IP. */
 void control_frame(pol_worker *worker, const pol_packet *packet, pol_verdict *verdict);
 /* A datagram that control_concerns(). True: the verdict is there. False: it is judged like others,
- * and control_judged() is told what came of it. */
+ * and with passage->groups, control_judged() is told what came of it. */
 bool control_datagram(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
 void control_judged(pol_worker *worker, const struct passage *passage, const pol_verdict *verdict);
 /* The verdict on a datagram with passage->multicast. */
 void control_multicast(pol_worker *worker, const struct passage *passage, pol_verdict *verdict);
 
-/* Whether a datagram may be of a kind of enum pol_control. All that an ordinary packet pays for
- * them: one branch. */
+/* Whether a datagram may be of a kind of enum pol_control: most of what an ordinary packet pays for
+ * them. */
 static inline bool control_concerns(const pol_packet *packet)
 {
     uint8_t proto = packet->tuple.proto;
     unsigned port = packet->tuple.dst_port;
     bool group = packet->tuple.dst.bytes[0] >= (packet->tuple.dst.family == 4 ? 0xe0 : 0xff);
-    bool link = (proto == PROTO_ICMPV6) | (proto == PROTO_IGMP);
-    bool dhcp = (port - 67 <= 1) | (port - 546 <= 1);
 
-    return group | link | (dhcp & (proto == PROTO_UDP));
+    if (proto == PROTO_TCP)
+        return group;
+    if (proto == PROTO_UDP)
+        return group | (port - 67 <= 1) | (port - 546 <= 1);
+    return group | (proto == PROTO_ICMPV6) | (proto == PROTO_IGMP);
 }
 
 /* --- judge.c --- */
