@@ -25,6 +25,10 @@ def packed(address):
     return ipaddress.ip_address(address).packed
 
 
+def mac(address):
+    return bytes.fromhex(address.replace(":", ""))
+
+
 def checksum(octets):
     """RFC 1071."""
     if len(octets) % 2:
@@ -70,11 +74,16 @@ def ip(src, dst, protocol, payload, ttl=64, identification=0, fragment=0x4000):
     return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
 
 
+def arp_request(source_mac, source, target):
+    """RFC 826: who has the IPv4 address?"""
+    return struct.pack("!HHBBH6s4s6s4s", 1, IPV4, 6, 4, 1, mac(source_mac), packed(source), bytes(6), packed(target))
+
+
 def ethernet(destination, source, packet, tags=(), ethertype=None):
     """A frame. Each tag is a VLAN number or (TPID, VLAN number), the outermost first."""
     if ethertype is None:
         ethertype = IPV6 if packet[0] >> 4 == 6 else IPV4
-    head = bytes.fromhex(destination.replace(":", "")) + bytes.fromhex(source.replace(":", ""))
+    head = mac(destination) + mac(source)
     for tag in tags:
         tpid, number = tag if isinstance(tag, tuple) else (VLAN, tag)
         head += struct.pack("!HH", tpid, number)
