@@ -79,6 +79,8 @@ class Curl:
     def read(self):
         name, data = "message", None
         for line in self.process.stdout:
+            if not line.endswith(b"\n"):
+                break  # curl was ended in the middle of it
             line = line.decode().rstrip("\n")
             field, _, value = line.partition(": ")
             if line == "" and data is not None:
