@@ -351,6 +351,14 @@ void dns_tcp_forget(pol_worker *worker, struct flow *flow)
     flow->stream = flow->reply_stream = POL_NONE;
 }
 
+/* Findings name the group that denied. */
+static void decided_by(struct flow *flow, const pol_verdict *verdict)
+{
+    flow->group = verdict->group;
+    flow->rule = verdict->rule;
+    flow->group_key = verdict->group_key;
+}
+
 /* Octets that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they pass too.
  */
 static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
@@ -369,6 +377,7 @@ static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
     if (!reply)
         dns_count(worker, &verdict);
     if (!pass) {
+        decided_by(flow, &verdict);
         deny_flow(worker, index, POL_WHY_MALFORMED, false);
         return;
     }
@@ -383,12 +392,8 @@ static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
 static void tcp_refused(pol_worker *worker, uint32_t index, const struct query *query,
                         const pol_verdict *verdict)
 {
-    struct flow *flow = &worker->flows.flows[index];
-
     refuse_query(worker, query, verdict);
-    flow->group = verdict->group;
-    flow->rule = verdict->rule;
-    flow->group_key = verdict->group_key;
+    decided_by(&worker->flows.flows[index], verdict);
     close_flow(worker, index, (enum pol_reason)verdict->reason, false); /* the query was reported */
 }
 
