@@ -71,7 +71,10 @@ static void drop(struct steer *steer, const struct port_frame *frame, const pol_
 {
     bool cut = verdict->flags & POL_V_CUT && packet->tuple.proto == PROTO_TCP;
 
-    if (!steer->refuse || (verdict->action == POL_DENY && !cut) || !may_refuse(steer, frame->at))
+    if (!steer->refuse || (verdict->action == POL_DENY && !cut))
+        return;
+    /* A flow is cut once: were its far end not told now, it would wait for hours. */
+    if (!cut && !may_refuse(steer, frame->at))
         return;
 
     refuse(steer, frame, packet);

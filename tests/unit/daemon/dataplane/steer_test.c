@@ -195,6 +195,19 @@ Test(steer, a_flood_of_denials_is_no_flood_of_refusals)
     expect(0, 1100, 0);
 }
 
+Test(steer, a_cut_connection_is_reset_in_a_flood_too)
+{
+    struct frame_spec data = syn;
+
+    data.tcp_flags = POL_TCP_ACK;
+    receive(&data, POL_SIDE_INSIDE);
+    for (int i = 0; i < 1000; i++)
+        act(POL_REJECT, 0);
+    expect(0, 500, 0);
+    act(POL_REJECT, POL_V_KNOWN | POL_V_CUT);
+    expect(0, 501, 1);
+}
+
 Test(steer, a_denied_query_is_answered)
 {
     static struct dnsmsg query;
