@@ -105,6 +105,7 @@ static int make_grants(struct app *app, struct text *error)
     pol_grants_options_init(&options, sizeof(options));
     options.capacity = (uint32_t)app->config->value.dataplane.dns_allowlist_capacity;
     options.idle = app->config->value.dataplane.dns_allowlist_idle_secs * POL_SECONDS;
+    options.idle_two_way = app->config->value.dataplane.dns_allowlist_flow_idle_secs * POL_SECONDS;
     return pol_grants_new(app->ctx, &options, &app->grants) == POL_OK
                ? 0
                : fail(error, -ENOMEM, "grant table");

@@ -135,6 +135,8 @@ const struct config_key config_keys[] = {
      .standard = "300"},
     {"dataplane.dns_allowlist_idle_secs", AT(dataplane.dns_allowlist_idle_secs),
      COUNT_OF(1, 604800), .standard = "420"},
+    {"dataplane.dns_allowlist_flow_idle_secs", AT(dataplane.dns_allowlist_flow_idle_secs),
+     COUNT_OF(1, 604800), .standard = "7440"},
     {"dataplane.dns_allowlist_capacity", AT(dataplane.dns_allowlist_capacity),
      COUNT_OF(1024, 16000000), .standard = "65536"},
     {"dataplane.flow_table_capacity", AT(dataplane.flow_table_capacity), COUNT_OF(1024, 16000000),

@@ -60,6 +60,7 @@ struct config {
             uint64_t midstream; /* enum config_midstream */
             uint64_t idle_timeout_secs;
             uint64_t dns_allowlist_idle_secs;
+            uint64_t dns_allowlist_flow_idle_secs;
             uint64_t dns_allowlist_capacity;
             uint64_t flow_table_capacity;
             uint64_t max_pending_tls_flows;
