@@ -168,22 +168,32 @@ static void check_config(struct readiness *readiness)
     pol_ready_set(readiness->ready, "dataplane_config", !*detail, *detail ? detail : NULL);
 }
 
+/* Which worker still decides by another policy than the newest; empty: none. */
+static void describe_laggard(const struct readiness *readiness, uint64_t newest,
+                             char detail[POL_READY_DETAIL])
+{
+    *detail = '\0';
+    for (size_t i = 0; !*detail && i < readiness->options.loop_count; i++) {
+        uint64_t applied = slot_applied(worker_loop_slot(readiness->options.loops[i]));
+
+        if (applied != newest)
+            snprintf(detail, POL_READY_DETAIL,
+                     "generation %" PRIu64 " is published, worker-%zu still decides by %" PRIu64,
+                     newest, i, applied);
+    }
+}
+
 static void check_policy(struct readiness *readiness)
 {
     char detail[POL_READY_DETAIL];
-    uint64_t oldest, generation;
-    bool applied = publish_applied(readiness->options.publish, &oldest);
+    uint64_t generation;
 
     pol_policy_unref(publish_current(readiness->options.publish, &generation));
-    if (*readiness->refusal) {
-        pol_ready_set(readiness->ready, "policy_ready", false, readiness->refusal);
-        return;
-    }
-
-    snprintf(detail, sizeof(detail),
-             "generation %" PRIu64 " is published, a worker still decides by %" PRIu64, generation,
-             oldest);
-    pol_ready_set(readiness->ready, "policy_ready", applied, applied ? NULL : detail);
+    if (*readiness->refusal)
+        snprintf(detail, sizeof(detail), "%s", readiness->refusal);
+    else
+        describe_laggard(readiness, generation, detail);
+    pol_ready_set(readiness->ready, "policy_ready", !*detail, *detail ? detail : NULL);
 }
 
 static void check_dns(struct readiness *readiness, uint32_t needs, bool running)

@@ -172,6 +172,15 @@ static int guard_again(struct side *side)
 
 /* --- looking -------------------------------------------------------------------------------- */
 
+static int look_again(struct side *side)
+{
+    int rc = link_look(side->name, &side->facts);
+
+    if (rc == 0 && side->facts.carrier)
+        side->patience = 0;
+    return rc;
+}
+
 static void lose(struct side *side, size_t number)
 {
     log_warn("%s (%s) is gone; waiting for it", side->name, side_words[number]);
@@ -185,7 +194,7 @@ static int look_at(struct attach *attach, size_t number)
     struct side *side = &attach->sides[number];
     int rc;
 
-    rc = link_look(side->name, &side->facts);
+    rc = look_again(side);
     if (rc < 0)
         return rc;
 
@@ -198,7 +207,7 @@ static int look_at(struct attach *attach, size_t number)
     else
         return 0;
 
-    link_look(side->name, &side->facts);
+    look_again(side);
     return rc;
 }
 
@@ -206,13 +215,11 @@ static int look_at(struct attach *attach, size_t number)
  * Which side has lost its carrier by itself. One that we took down has none either, and one that we
  * have just set up has none yet: were that a loss, each side would take the other one down forever.
  */
-static bool has_lost_carrier(struct side *side)
+static bool has_lost_carrier(const struct side *side)
 {
-    if (side->facts.index && side->facts.up && side->facts.carrier)
-        side->patience = 0;
-    else if (side->facts.up && clock_mono() < side->patience)
+    if (side->taken_down || (side->facts.up && clock_mono() < side->patience))
         return false;
-    return !side->taken_down && !(side->facts.index && side->facts.up && side->facts.carrier);
+    return !side->facts.index || !side->facts.up || !side->facts.carrier;
 }
 
 /* The guard may have been removed while the interface was down; it also sets it up. */
@@ -239,7 +246,7 @@ static void hand_loss_on(struct attach *attach, size_t from, size_t to)
         be_patient(other);
     log_warn("%s (%s) is taken %s, since %s has %s carrier", other->name, side_words[to],
              lost ? "down" : "up again", attach->sides[from].name, lost ? "no" : "its");
-    link_look(other->name, &other->facts);
+    look_again(other);
 }
 
 static int look(struct attach *attach)
@@ -289,8 +296,16 @@ static void name_side(const struct attach *attach, size_t number, struct text *o
         text_addf(out, " (%s)", side_words[number]);
 }
 
-/* Of a name with a typing error. */
-static void suggest_name(const char *name, struct text *out)
+static bool is_a_side(const struct attach *attach, const char *name)
+{
+    for (size_t i = 0; i < attach->side_count; i++)
+        if (strcmp(attach->sides[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* For a name with a typing error. */
+static void suggest_name(const struct attach *attach, const char *name, struct text *out)
 {
     struct if_nameindex *list = if_nameindex();
     const char *nearest = NULL;
@@ -299,7 +314,8 @@ static void suggest_name(const char *name, struct text *out)
     for (struct if_nameindex *at = list; at && at->if_index; at++) {
         size_t distance = suggest_distance(name, at->if_name);
 
-        if (distance < least && suggest_is_near(name, distance)) {
+        if (distance < least && suggest_is_near(name, distance) &&
+            !is_a_side(attach, at->if_name)) {
             nearest = at->if_name;
             least = distance;
         }
@@ -327,7 +343,7 @@ static void describe_missing(const struct attach *attach, size_t number, struct 
         return;
     }
     text_add(out, ": there is no such interface");
-    suggest_name(side->name, out);
+    suggest_name(attach, side->name, out);
     text_addf(out, "; create it or correct dataplane.%s", is_inline(attach) ? "inline" : "monitor");
 }
 

@@ -43,7 +43,7 @@ Test(readiness, a_worker_that_has_not_begun_is_told)
     cr_assert_not(is_ready());
     expect("{\"name\":\"dataplane_running\",\"ok\":false,\"detail\":\"worker-0 has not started\"}");
     expect(
-        "{\"name\":\"policy_ready\",\"ok\":false,\"detail\":\"generation 1 is published, a worker "
+        "{\"name\":\"policy_ready\",\"ok\":false,\"detail\":\"generation 1 is published, worker-0 "
         "still decides by 0\"}");
 }
 

@@ -192,8 +192,9 @@ Test(attach, one_that_comes_back_taken_says_so)
     begin("lan", "wan", false);
     ip("link del wan");
     expect(attach_missing, "no such interface");
-    ip("link add wan type veth peer name server");
-    ip("addr add 192.0.2.1/24 dev wan");
+    ip("link add new type veth peer name server");
+    ip("addr add 192.0.2.1/24 dev new");
+    ip("link set new name wan");
     expect(attach_missing, "port \"wan\" has the address 192.0.2.1/24; \"ip addr del");
     ip("addr del 192.0.2.1/24 dev wan");
     expect(attach_missing, "");
