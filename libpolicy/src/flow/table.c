@@ -31,11 +31,11 @@ int flow_table_init(struct flow_table *table, const pol_mem *mem, uint32_t capac
         .capacity = capacity,
         .mask = heads - 1,
         .free = POL_NONE,
-        .oldest = {POL_NONE, POL_NONE},
-        .newest = {POL_NONE, POL_NONE},
         .next_id = 1,
         .seed = {seed[0], seed[1]},
     };
+    for (int list = 0; list < LIST_COUNT; list++)
+        table->oldest[list] = table->newest[list] = POL_NONE;
     table->block = mem_zalloc(mem, block_bytes(table));
     table->flows = (struct flow *)(((uintptr_t)table->block + LINE - 1) & ~(uintptr_t)(LINE - 1));
     table->names = mem_array(mem, capacity, sizeof(*table->names));

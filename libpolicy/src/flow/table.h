@@ -104,6 +104,7 @@ struct flow {
 
 /* Who makes room under pressure, in this order. */
 enum flow_list {
+    LIST_CLOSING,   /* over, but for late segments */
     LIST_HALF_OPEN, /* no answer yet */
     LIST_DENIED,
     LIST_COUNT,

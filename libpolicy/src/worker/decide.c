@@ -81,11 +81,6 @@ static void refresh(pol_worker *worker, struct flow *flow, const pol_packet *pac
         flow->alive = worker->now;
 }
 
-static bool is_half_open(const struct flow *flow)
-{
-    return flow->key.proto == PROTO_TCP ? !flow->established : !flow->both_ways;
-}
-
 static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -98,8 +93,8 @@ static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet,
     }
     if (flow->key.proto == PROTO_TCP)
         moved |= tcp_follow(flow, packet, reply);
-    if (flow->list == LIST_HALF_OPEN && !is_half_open(flow))
-        flow_put_on(&worker->flows, index, LIST_NONE);
+    if (moved || flow->list == LIST_HALF_OPEN)
+        flow_put_on(&worker->flows, index, list_of(flow));
     if (moved)
         flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
     if (flow->grant != POL_NONE && (moved || worker->now - flow->touched >= POL_SECONDS)) {

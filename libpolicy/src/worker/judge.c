@@ -131,6 +131,20 @@ static void take_grant(pol_worker *worker, struct flow *flow, const struct walk_
     }
 }
 
+static bool is_half_open(const struct flow *flow)
+{
+    return flow->key.proto == PROTO_TCP ? !flow->established : !flow->both_ways;
+}
+
+enum flow_list list_of(const struct flow *flow)
+{
+    if (flow->state == FLOW_DENIED)
+        return LIST_DENIED;
+    if (flow->key.proto == PROTO_TCP && flow->phase == TCP_CLOSING)
+        return LIST_CLOSING;
+    return is_half_open(flow) ? LIST_HALF_OPEN : LIST_NONE;
+}
+
 uint32_t make_flow(pol_worker *worker, const struct passage *passage)
 {
     struct flow *flow;
@@ -319,7 +333,7 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->verdict_flags = (flow->verdict_flags & ~judged) | (verdict->flags & judged);
     flow->watch = watch_for(worker, flow, out->watched);
     if (flow->list == LIST_DENIED)
-        flow_put_on(&worker->flows, index, LIST_NONE);
+        flow_put_on(&worker->flows, index, list_of(flow));
     if (flow->state != FLOW_PENDING && flow->watch < WATCH_CHECK && !flow->guarded)
         flow->tls_deadline = POL_NEVER;
     take_grant(worker, flow, out);
@@ -554,7 +568,7 @@ static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
     flow->end_cause = (uint8_t)cause;
     flow->tls_deadline = POL_NEVER;
     flow->alive = worker->now;
-    flow_put_on(&worker->flows, index, LIST_DENIED);
+    flow_put_on(&worker->flows, index, list_of(flow));
     release_grant(worker, flow); /* a denied entry is no flow that a name could carry */
     tls_forget(worker, flow);
     dns_tcp_forget(worker, flow);

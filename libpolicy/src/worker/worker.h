@@ -172,6 +172,7 @@ pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow);
 /* The same ends the other way round. */
 pol_tuple tuple_swapped(const pol_tuple *tuple);
 /* An entry for the key; evicts half-open flows when the table is full. */
+enum flow_list list_of(const struct flow *flow); /* where it waits to make room */
 uint32_t make_flow(pol_worker *worker, const struct passage *passage);
 
 /* --- tlswatch.c --- */
