@@ -16,6 +16,7 @@
 #include "dataplane/port_monitor.h"
 
 #define EVENT_CAPACITY 4096
+#define LEAST_SLOTS    256
 
 /* What the start waits with: opening a pipe takes as long as its writer likes. */
 #define LOOK_NS UINT64_C(50000000)
@@ -311,6 +312,16 @@ int dataplane_make(const struct dataplane_options *options, struct dataplane *re
 
 /* --- interfaces and threads ----------------------------------------------------------------- */
 
+/* Workers share the memory as they share the frames, but a burst can come to one of them alone. */
+static uint32_t slots_of(const struct config *config, size_t workers)
+{
+    uint64_t all = config->value.dataplane.ring_slots, share = all / workers;
+
+    if (share < LEAST_SLOTS)
+        share = all < LEAST_SLOTS ? all : LEAST_SLOTS;
+    return (uint32_t)share;
+}
+
 int dataplane_attach(struct dataplane *dataplane, const struct config *config,
                      struct text *ret_error)
 {
@@ -321,7 +332,7 @@ int dataplane_attach(struct dataplane *dataplane, const struct config *config,
                   pair->count ? pair->items[1] : NULL},
         .ports = ports,
         .port_count = is_libpcap(config) ? 0 : dataplane->loop_count, /* it attaches itself */
-        .ring_slots = (uint32_t)config->value.dataplane.ring_slots,
+        .ring_slots = slots_of(config, dataplane->loop_count),
         .bypass_qdisc = config->value.dataplane.qdisc_bypass,
         .signal_loss = config->value.dataplane.link_loss == CONFIG_LINK_LOSS_SIGNAL,
     };

@@ -23,7 +23,7 @@ struct port_inline {
     size_t side;                          /* the frames below came from */
     struct ring_frame frames[RING_BURST]; /* received and not flushed */
     size_t reply_count;
-    uint8_t replies[REPLIES][POL_REPLY_MAX];
+    uint8_t replies[REPLIES][RING_HEADROOM + POL_REPLY_MAX]; /* the headroom stays zero */
 };
 
 static size_t index_of(enum pol_side side)
@@ -54,8 +54,10 @@ static void take_given(struct port_inline *self, size_t side)
     self->rings[side] = ring;
 }
 
-static uint16_t segment_of(const struct virtio_net_hdr *offload)
+static uint16_t segment_of(const struct ring_frame *frame)
 {
+    const struct virtio_net_hdr *offload = ring_offload(frame);
+
     return offload->gso_type == VIRTIO_NET_HDR_GSO_NONE ? 0 : offload->gso_size;
 }
 
@@ -77,7 +79,7 @@ static int receive(struct port *port, struct port_frame ret_frames[PORT_BURST])
         ret_frames[i] = (struct port_frame){
             .octets = self->frames[i].octets,
             .wire_len = self->frames[i].wire_len,
-            .segment = segment_of(&self->frames[i].offload),
+            .segment = segment_of(&self->frames[i]),
             .link = POL_LINK_ETHERNET,
             .side = self->side ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE,
             .at = at,
@@ -108,14 +110,16 @@ static void send_reply(struct port *port, enum pol_side towards, pol_bytes frame
 {
     struct port_inline *self = self_of(port);
     struct ring_frame reply = {.wire_len = (uint32_t)frame.len};
+    uint8_t *octets;
 
     if (self->reply_count == REPLIES || frame.len > POL_REPLY_MAX) {
         port_count(&port->counters.unreplied, 1);
         return;
     }
 
-    reply.octets = (pol_bytes){self->replies[self->reply_count], frame.len};
-    memcpy(self->replies[self->reply_count++], frame.ptr, frame.len);
+    octets = self->replies[self->reply_count++] + RING_HEADROOM;
+    memcpy(octets, frame.ptr, frame.len);
+    reply.octets = (pol_bytes){octets, frame.len};
     queue(self, index_of(towards), &reply, &port->counters.replies);
 }
 

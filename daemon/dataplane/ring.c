@@ -25,8 +25,7 @@ struct ring {
     struct packet_socket socket;
     uint32_t slots, next, held; /* held: received and not released, the ones before next */
     size_t queued;
-    struct virtio_net_hdr offloads[RING_BURST];
-    struct iovec parts[RING_BURST][2];
+    struct iovec parts[RING_BURST];
     struct mmsghdr messages[RING_BURST];
 };
 
@@ -57,10 +56,8 @@ static struct ring *make_ring(struct packet_socket socket, uint32_t slots)
 
     ring->socket = socket;
     ring->slots = slots;
-    for (size_t i = 0; i < RING_BURST; i++) {
-        ring->parts[i][0] = (struct iovec){&ring->offloads[i], sizeof(ring->offloads[i])};
-        ring->messages[i].msg_hdr = (struct msghdr){.msg_iov = ring->parts[i], .msg_iovlen = 2};
-    }
+    for (size_t i = 0; i < RING_BURST; i++)
+        ring->messages[i].msg_hdr = (struct msghdr){.msg_iov = &ring->parts[i], .msg_iovlen = 1};
     return ring;
 }
 
@@ -131,34 +128,32 @@ static uint32_t status_of(const struct tpacket2_hdr *slot)
 }
 
 /*
- * The kernel takes the outermost tag away; here it goes back in front of the EtherType, over the
- * offload header, which has been read. Offsets from the start of the frame grow by it.
+ * The kernel takes the outermost tag away; here it goes back in front of the EtherType, and what
+ * stands before it moves ahead. Offsets from the start of the frame grow by it.
  */
 static void put_tag_back(const struct tpacket2_hdr *slot, struct ring_frame *frame)
 {
     uint16_t tpid = slot->tp_status & TP_STATUS_VLAN_TPID_VALID ? slot->tp_vlan_tpid : ETH_P_8021Q;
-    uint8_t *to = (uint8_t *)frame->octets.ptr - TAG_LEN;
+    uint8_t *from = (uint8_t *)ring_offload(frame), *to = from - TAG_LEN;
     uint8_t tag[TAG_LEN] = {(uint8_t)(tpid >> 8), (uint8_t)tpid, (uint8_t)(slot->tp_vlan_tci >> 8),
                             (uint8_t)slot->tp_vlan_tci};
+    struct virtio_net_hdr *offload = (struct virtio_net_hdr *)to;
 
-    memmove(to, frame->octets.ptr, ADDRESSES_LEN);
-    memcpy(to + ADDRESSES_LEN, tag, TAG_LEN);
-    frame->octets.ptr = to;
+    memmove(to, from, RING_HEADROOM + ADDRESSES_LEN);
+    memcpy(to + RING_HEADROOM + ADDRESSES_LEN, tag, TAG_LEN);
+    frame->octets.ptr -= TAG_LEN;
     frame->octets.len += TAG_LEN;
     frame->wire_len += TAG_LEN;
-    if (frame->offload.hdr_len)
-        frame->offload.hdr_len += TAG_LEN;
-    if (frame->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-        frame->offload.csum_start += TAG_LEN;
+    if (offload->hdr_len)
+        offload->hdr_len += TAG_LEN;
+    if (offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+        offload->csum_start += TAG_LEN;
 }
 
 static void read_slot(const struct tpacket2_hdr *slot, struct ring_frame *ret_frame)
 {
-    const uint8_t *octets = (const uint8_t *)slot + slot->tp_mac;
-
-    ret_frame->octets = (pol_bytes){octets, slot->tp_snaplen};
+    ret_frame->octets = (pol_bytes){(const uint8_t *)slot + slot->tp_mac, slot->tp_snaplen};
     ret_frame->wire_len = slot->tp_len;
-    memcpy(&ret_frame->offload, octets - sizeof(ret_frame->offload), sizeof(ret_frame->offload));
     if (slot->tp_status & TP_STATUS_VLAN_VALID && slot->tp_snaplen >= ADDRESSES_LEN)
         put_tag_back(slot, ret_frame);
 }
@@ -224,7 +219,6 @@ size_t ring_queue(struct ring *ring, const struct ring_frame *frame)
 {
     size_t lost = ring->queued == RING_BURST ? ring_flush(ring) : 0, at = ring->queued++;
 
-    ring->offloads[at] = frame->offload;
-    ring->parts[at][1] = (struct iovec){(void *)frame->octets.ptr, frame->octets.len};
+    ring->parts[at] = (struct iovec){ring_offload(frame), RING_HEADROOM + frame->octets.len};
     return lost;
 }

@@ -16,11 +16,22 @@
  */
 struct ring;
 
+/*
+ * A frame, with its checksum and segmentation state right before its first octet: what the kernel
+ * writes and reads in one piece.
+ */
 struct ring_frame {
     pol_bytes octets;  /* VLAN tags where they were on the wire */
     uint32_t wire_len; /* more than there are octets: cut short by the slot, not to be sent on */
-    struct virtio_net_hdr offload;
 };
+
+#define RING_HEADROOM                                                                              \
+    sizeof(struct virtio_net_hdr) /* all zero: an ordinary frame, checksums done */
+
+static inline struct virtio_net_hdr *ring_offload(const struct ring_frame *frame)
+{
+    return (struct virtio_net_hdr *)(frame->octets.ptr - RING_HEADROOM);
+}
 
 struct ring_options {
     const char *name; /* of the interface */
@@ -49,8 +60,8 @@ void ring_release(struct ring *ring);
 
 uint64_t ring_drops(const struct ring *ring); /* for want of a slot, since the last call */
 
-/* Adds a frame to the burst that ring_flush() sends; the octets are read there. A full burst is
- * sent at once. Returns how many were lost by that. */
+/* Adds a frame to the burst that ring_flush() sends; headroom and octets are read there. A full
+ * burst is sent at once. Returns how many were lost by that. */
 size_t ring_queue(struct ring *ring, const struct ring_frame *frame);
 size_t ring_flush(struct ring *ring);
 

@@ -56,7 +56,7 @@ void api_performance_put(struct api *api, const struct http_request *request,
                          struct http_reply *reply)
 {
     enum control_result result;
-    bool enabled;
+    bool enabled = false;
 
     if (!parse(request, &enabled, reply))
         return;
