@@ -412,7 +412,8 @@ static void wait_for_tls(const struct walk *walk, struct linear_outcome *out)
 
     out->action = out->raw_action = broken ? POL_DENY : POL_PENDING;
     out->reason = broken ? POL_WHY_TLS_INCOMPLETE : POL_WHY_NEED_TLS;
-    out->group = out->rule = POL_NONE;
+    out->group = broken ? POL_NONE : walk->list->steps[out->resume].group_number;
+    out->rule = POL_NONE;
     out->resume = broken ? POL_NONE : out->resume;
     out->audit = out->named = out->audit_mode = false;
 }

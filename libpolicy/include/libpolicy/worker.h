@@ -121,7 +121,8 @@ typedef struct pol_verdict {
     uint16_t reason;     /* enum pol_reason */
     uint16_t reserved1;
     uint32_t flags;      /* enum pol_verdict_flag, or-ed */
-    uint32_t group;      /* index into the policy of `generation`, or POL_NONE */
+    uint32_t group;      /* index into the policy of `generation`, or POL_NONE; POL_PENDING: of the
+                            first rule that waits */
     uint32_t rule;       /* index into the policy of `generation`, or POL_NONE */
     uint64_t group_key;  /* stable across reloads; 0 without a group */
     uint64_t generation; /* of the policy that decided */

@@ -239,12 +239,14 @@ static void verdict_of(const pol_worker *worker, const struct walk_outcome *out,
                        pol_verdict *verdict)
 {
     const struct pp_step *step = out->step == POL_NONE ? NULL : &worker->policy->steps[out->step];
+    const struct pp_step *waits =
+        out->action == POL_PENDING ? &worker->policy->steps[out->resume] : step;
 
     verdict->action = out->action == POL_DENY ? denial(worker, side) : out->action;
     verdict->raw_action = out->raw_action;
     verdict->reason = out->reason;
     verdict->generation = worker->generation;
-    verdict->group = step ? step->group : POL_NONE;
+    verdict->group = waits ? waits->group : POL_NONE;
     verdict->rule = step ? step->rule : POL_NONE;
     verdict->group_key = pol_policy_group_key(worker->policy, verdict->group);
     if (out->audit)
