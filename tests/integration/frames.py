@@ -142,9 +142,10 @@ class Sender:
 
 
 class Capture:
-    """Keeps what crosses a device, at most `limit` frames: see Lab.capture(). Use it in a with statement."""
+    """Keeps what crosses a device, at most `limit` frames, or of it what fulfils the condition `keep`: see Lab.capture().
+    `seen` counts all frames. Use it in a with statement."""
 
-    def __init__(self, device, limit=100000):
+    def __init__(self, device, limit=100000, keep=None):
         # Everything, and nothing is lost between the making of the socket and its binding: it is bound at once to no
         # protocol, and gets its protocol together with the device.
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -153,7 +154,8 @@ class Capture:
         self.socket.bind((device, 3))
         self.socket.settimeout(0.1)
         self.frames = []
-        self.limit = limit
+        self.limit, self.keep = limit, keep
+        self.seen = 0
         self.overrun = False
         self.changed = threading.Condition()
         self.ended = False
@@ -174,6 +176,9 @@ class Capture:
                     status, _, _, _, _, tag, _ = struct.unpack("=IIIHHHH", data[:20])
                     tags = [tag & 0xFFF] if status & TP_STATUS_VLAN_VALID else []
             frame = parse(octets, tags, origin[2] == PACKET_OUTGOING, time.monotonic())
+            self.seen += 1
+            if self.keep and not self.keep(frame):
+                continue
             with self.changed:
                 if len(self.frames) < self.limit:
                     self.frames.append(frame)
