@@ -38,8 +38,8 @@ def question(number, kind):
     return struct.pack("!HHHHHH", number & 0xFFFF, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, kind, 1)
 
 
-class Rounds:
-    """The same for every number of workers."""
+class Machinery:
+    """A resolver, servers, and the rounds."""
 
     options = {}
 
@@ -86,12 +86,16 @@ server:
                                            part="server").stdout:
             assert time.monotonic() < end, "unbound does not answer"
 
-    def one(self, asking, number, kind):
-        """How often the SYN was sent again, and how long the connection took."""
+    def ask(self, asking, number, kind):
         asking.send(question(number, kind))
         answer = asking.recv(4096)
         packed = address_of(number, kind).packed
         self.assertTrue(answer.endswith(packed), answer)
+        return packed
+
+    def one(self, asking, number, kind):
+        """How often the SYN was sent again, and how long the connection took."""
+        packed = self.ask(asking, number, kind)
         made = socket.socket(socket.AF_INET if kind == A else socket.AF_INET6)
         with made:
             made.settimeout(5)
@@ -103,21 +107,29 @@ server:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return struct.unpack("I", again)[0], took
 
-    def rounds(self, kind):
+    def rounds(self, kind, count=ROUNDS, only_asked=0):
+        """The first `only_asked` names are not connected to."""
         asking = self.lab.socket("client", kind=socket.SOCK_DGRAM)
         asking.connect((RESOLVER, 53))
         asking.settimeout(5)
         times, lost = [], []
         with self.lab.inside("client"):
-            for number in range(ROUNDS):
+            for number in range(count):
+                if number < only_asked:
+                    self.ask(asking, number, kind)
+                    continue
                 again, took = self.one(asking, number, kind)
                 times.append(took)
                 if again:
                     lost.append((number, took))
         times.sort()
-        print(f"{ROUNDS} rounds, {self.options['workers']} workers: median {times[ROUNDS // 2] * 1e6:.0f} us, "
+        print(f"{len(times)} rounds, {self.options['workers']} workers: median {times[len(times) // 2] * 1e6:.0f} us, "
               f"slowest {times[-1] * 1e3:.1f} ms", flush=True)
         self.assertEqual(lost, [])
+
+
+class Rounds(Machinery):
+    """The same for every number of workers."""
 
     def test_no_syn_is_lost_ipv4(self):
         self.rounds(A)
@@ -147,6 +159,30 @@ class OneWorker(Rounds, lab.LabTest):
 
 class FourWorkers(Rounds, lab.LabTest):
     options = {"policy": POLICY, "workers": 4, "flags": ["--trust-resolver", RESOLVER]}
+
+
+class SmallTable(Machinery, lab.LabTest):
+    """More names than grants: the oldest make room, and /ready says so."""
+
+    options = {"policy": POLICY, "workers": 4, "flags": ["--trust-resolver", RESOLVER], "start": False}
+    capacity = 1024
+
+    @classmethod
+    def prepare(cls):
+        config = os.path.join(cls.lab.policyd.directory, "config.yaml")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f"dataplane:\n  dns_allowlist_capacity: {cls.capacity}\n")
+        cls.lab.policyd.arguments += ["--config", config]
+        cls.lab.policyd.start()
+        cls.lab.ready()
+        super().prepare()
+
+    def test_a_full_table_shows_and_still_no_syn_is_lost(self):
+        self.rounds(A, self.capacity + 500, only_asked=self.capacity)
+        reply = self.lab.get("/ready")
+        check = next(check for check in reply.json()["checks"] if check["name"] == "dns_allowlist")
+        self.assertEqual((reply.status, check["ok"], check["detail"]), (
+            503, False, f"all {self.capacity} grants are in use; raise dataplane.dns_allowlist_capacity"))
 
 
 if __name__ == "__main__":
