@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/steer.h"
 
+#include <linux/if_ether.h>
+
 #include <libpolicy/dns.h>
 
 /*
@@ -116,19 +118,43 @@ static void answer(struct steer *steer, const struct port_frame *frame, const po
 
 /* --- forwarding ----------------------------------------------------------------------------- */
 
-static uint32_t link_len(const pol_packet *packet)
+static uint16_t ether_type_at(pol_bytes frame, size_t at)
 {
-    return (uint32_t)(ETHERNET_LEN + TAG_LEN * packet->vlan_count);
+    return at + 2 <= frame.len ? (uint16_t)(frame.ptr[at] << 8 | frame.ptr[at + 1]) : 0;
+}
+
+static bool is_tag(uint16_t type)
+{
+    return type == ETH_P_8021Q || type == ETH_P_8021AD || type == ETH_P_QINQ1;
+}
+
+/* Octets in front of what the outermost EtherType that is no tag's announces. */
+static uint32_t link_len(pol_bytes frame)
+{
+    uint32_t len = ETHERNET_LEN;
+
+    while (is_tag(ether_type_at(frame, len - 2)))
+        len += TAG_LEN;
+    return len;
 }
 
 /* Octets of the longest IP datagram the frame is, or will be cut into on its way. */
 static uint32_t datagram_len(const struct port_frame *frame, const pol_packet *packet)
 {
     if (packet->kind != POL_PKT_IP)
-        return frame->wire_len - link_len(packet);
+        return frame->wire_len - link_len(frame->octets);
     if (frame->segment == 0 || !packet->payload.ptr)
         return packet->ip_len;
-    return (uint32_t)(packet->payload.ptr - frame->octets.ptr) - link_len(packet) + frame->segment;
+    return (uint32_t)(packet->payload.ptr - frame->octets.ptr) - link_len(frame->octets) +
+           frame->segment;
+}
+
+/* One 802.1Q tag goes on top of the MTU; a packet socket lets no other tag do so (packet_snd()). */
+static uint32_t tags_in_mtu(pol_bytes frame)
+{
+    uint32_t tags = link_len(frame) - ETHERNET_LEN;
+
+    return ether_type_at(frame, ETHERNET_LEN - 2) == ETH_P_8021Q ? tags - TAG_LEN : tags;
 }
 
 static void too_big(struct steer *steer, const struct port_frame *frame, const pol_packet *packet,
@@ -150,11 +176,12 @@ static void forward(struct steer *steer, size_t index, const struct port_frame *
                     const pol_packet *packet)
 {
     uint32_t mtu = steer->port->kind->mtu(steer->port, other_side(frame->side));
+    uint32_t tags = tags_in_mtu(frame->octets);
 
     if (frame->octets.len < frame->wire_len) /* cut short: what is missing cannot be sent */
         port_count(&steer->port->counters.oversized, 1);
-    else if (mtu && datagram_len(frame, packet) > mtu) /* 0: there is no other side at present */
-        too_big(steer, frame, packet, mtu);
+    else if (mtu && datagram_len(frame, packet) + tags > mtu) /* 0: no other side at present */
+        too_big(steer, frame, packet, mtu - tags);
     else
         steer->port->kind->forward(steer->port, index);
 }

@@ -275,7 +275,7 @@ Test(steer, of_a_super_frame_the_segments_count)
 
     spec.tcp_flags = POL_TCP_ACK;
     spec.payload = (pol_bytes){filling, sizeof(filling)};
-    spec.vlan_count = 2;
+    spec.vlan_count = 1;
     receive(&spec, POL_SIDE_INSIDE);
     received.segment = 1460;
     act(POL_ALLOW, 0);
@@ -284,6 +284,29 @@ Test(steer, of_a_super_frame_the_segments_count)
     act(POL_ALLOW, 0);
     expect(1, 0, 0);
     cr_assert_eq(wire.port.counters.oversized, 1);
+}
+
+Test(steer, two_tags_need_room_in_the_mtu)
+{
+    struct frame_spec spec = {.src = "2001:db8::10",
+                              .dst = "2001:db8::1",
+                              .proto = 17,
+                              .vlan_count = 2,
+                              .payload = {filling, 1445}};
+
+    receive(&spec, POL_SIDE_INSIDE);
+    act(POL_ALLOW, 0);
+    expect(0, 1, 0);
+    cr_assert_eq(sent_to(POL_SIDE_INSIDE).vlan_count, 2);
+    cr_assert_eq(sent_to(POL_SIDE_INSIDE).icmp_type, 2);
+    cr_assert_eq(wire.last[POL_SIDE_INSIDE].bytes[14 + 8 + 40 + 6] << 8 |
+                     wire.last[POL_SIDE_INSIDE].bytes[14 + 8 + 40 + 7],
+                 1492);
+
+    spec.payload.len = 1444; /* 8 + 40 + 8 + 1444 = 1500 */
+    receive(&spec, POL_SIDE_INSIDE);
+    act(POL_ALLOW, 0);
+    expect(1, 1, 0);
 }
 
 Test(steer, what_was_cut_short_on_its_way_in_does_not_go_out)
