@@ -43,12 +43,24 @@ enum {
     ETHER_VLAN = 0x8100,
     ETHER_QINQ = 0x88a8,
     PROTO_ICMP = 1,
-    PROTO_ICMPV6 = 58
+    PROTO_UDP = 17,
+    PROTO_ICMPV6 = 58,
+    DHCP_SERVER_PORT = 67,
+    DHCP_CLIENT_PORT = 68
 };
+
+#define FIRST_WORKER   BPF_STMT(BPF_RET | BPF_K, 0)
+#define IPV4_MULTICAST 0xe0000000 /* and above it the broadcast address */
+#define FRAGMENT       0x3fff     /* more fragments, or an offset */
+#define LATER_FRAGMENT 0x1fff
 
 /*
  * The kernel has taken the outermost VLAN tag away; one more may stand before the IP header. cBPF
  * jumps forward only, so the parts stand in the order in which they are reached.
+ *
+ * What has no pair of addresses of its own goes to the first worker: the messages of one DHCP
+ * exchange are sent to everyone or to a client, and who has joined a group is told to the routers
+ * (RFC 3376 4.2.14). What one of them opens must be known where the next one comes in.
  */
 static struct sock_filter program[] = {
     /* where does IP begin, and which one is it? */
@@ -61,47 +73,70 @@ static struct sock_filter program[] = {
     /*  6 */ X_IS(0),
     /*  7 */ BPF_STMT(BPF_STX, 0),
     /*  8 */ IF_EQ(ETHER_IPV4, 2, 0),
-    /*  9 */ IF_EQ(ETHER_IPV6, 26, 0),
-    /* 10 */ BPF_STMT(BPF_RET | BPF_K, 0), /* neither: the first worker */
+    /*  9 */ IF_EQ(ETHER_IPV6, 44, 0),
+    /* 10 */ FIRST_WORKER,
+
+    /* IPv4: to everyone or a group, or DHCP in one piece */
+    /* 11 */ LOAD_X(BPF_W, 16),
+    /* 12 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IPV4_MULTICAST, 0, 1),
+    /* 13 */ FIRST_WORKER,
+    /* 14 */ LOAD_X(BPF_B, 9),
+    /* 15 */ IF_EQ(PROTO_ICMP, 15, 0),
+    /* 16 */ IF_EQ(PROTO_UDP, 0, 32),
+    /* 17 */ LOAD_X(BPF_H, 6),
+    /* 18 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, FRAGMENT, 30, 0),
+    /* 19 */ LOAD_X(BPF_B, 0),
+    /* 20 */ OP(BPF_AND, 0x0f),
+    /* 21 */ OP(BPF_LSH, 2),
+    /* 22 */ BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+    /* 23 */ A_TO_X, /* the UDP header */
+    /* 24 */ LOAD_X(BPF_H, 0),
+    /* 25 */ IF_EQ(DHCP_SERVER_PORT, 4, 0),
+    /* 26 */ IF_EQ(DHCP_CLIENT_PORT, 3, 0),
+    /* 27 */ LOAD_X(BPF_H, 2),
+    /* 28 */ IF_EQ(DHCP_SERVER_PORT, 1, 0),
+    /* 29 */ IF_EQ(DHCP_CLIENT_PORT, 0, 17),
+    /* 30 */ FIRST_WORKER,
 
     /* IPv4: of an ICMP error (RFC 792) in a first or only fragment, the quoted header */
-    /* 11 */ LOAD_X(BPF_B, 9),
-    /* 12 */ IF_EQ(PROTO_ICMP, 0, 18),
-    /* 13 */ LOAD_X(BPF_H, 6),
-    /* 14 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x1fff, 16, 0),
-    /* 15 */ LOAD_X(BPF_B, 0),
-    /* 16 */ OP(BPF_AND, 0x0f),
-    /* 17 */ OP(BPF_LSH, 2),
-    /* 18 */ BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
-    /* 19 */ A_TO_X, /* the ICMP header */
-    /* 20 */ LOAD_X(BPF_B, 0),
-    /* 21 */ IF_EQ(3, 4, 0),
-    /* 22 */ IF_EQ(4, 3, 0),
-    /* 23 */ IF_EQ(5, 2, 0),
-    /* 24 */ IF_EQ(11, 1, 0),
-    /* 25 */ IF_EQ(12, 0, 3),
-    /* 26 */ X_TO_A,
-    /* 27 */ OP(BPF_ADD, 8),
-    /* 28 */ GO(1),
-    /* 29 */ BPF_STMT(BPF_LD | BPF_MEM, 0),
-    /* 30 */ A_TO_X,
-    /* 31 */ LOAD_X(BPF_W, 12),
-    /* 32 */ STORE(HASH),
-    /* 33 */ LOAD_X(BPF_W, 16),
-    /* 34 */ X_FROM(HASH),
-    /* 35 */ GO(12 + 8 * MIX_LENGTH),
+    /* 31 */ LOAD_X(BPF_H, 6),
+    /* 32 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LATER_FRAGMENT, 16, 0),
+    /* 33 */ LOAD_X(BPF_B, 0),
+    /* 34 */ OP(BPF_AND, 0x0f),
+    /* 35 */ OP(BPF_LSH, 2),
+    /* 36 */ BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+    /* 37 */ A_TO_X, /* the ICMP header */
+    /* 38 */ LOAD_X(BPF_B, 0),
+    /* 39 */ IF_EQ(3, 4, 0),
+    /* 40 */ IF_EQ(4, 3, 0),
+    /* 41 */ IF_EQ(5, 2, 0),
+    /* 42 */ IF_EQ(11, 1, 0),
+    /* 43 */ IF_EQ(12, 0, 3),
+    /* 44 */ X_TO_A,
+    /* 45 */ OP(BPF_ADD, 8),
+    /* 46 */ GO(1),
+    /* 47 */ BPF_STMT(BPF_LD | BPF_MEM, 0),
+    /* 48 */ A_TO_X,
+    /* 49 */ LOAD_X(BPF_W, 12),
+    /* 50 */ STORE(HASH),
+    /* 51 */ LOAD_X(BPF_W, 16),
+    /* 52 */ X_FROM(HASH),
+    /* 53 */ GO(15 + 8 * MIX_LENGTH),
 
-    /* IPv6: of an ICMPv6 error (RFC 4443 2.1: types below 128) the quoted header */
-    /* 36 */ LOAD_X(BPF_B, 6),
-    /* 37 */ IF_EQ(PROTO_ICMPV6, 0, 6),
-    /* 38 */ LOAD_X(BPF_B, 40),
-    /* 39 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x80, 4, 0),
-    /* 40 */ X_TO_A,
-    /* 41 */ OP(BPF_ADD, 48),
-    /* 42 */ STORE(0),
-    /* 43 */ X_FROM(0),
-    /* 44 */ BPF_STMT(BPF_LD | BPF_IMM, 0),
-    /* 45 */ STORE(HASH),
+    /* IPv6: to a group; of an ICMPv6 error (RFC 4443 2.1: types below 128) the quoted header */
+    /* 54 */ LOAD_X(BPF_B, 24),
+    /* 55 */ IF_EQ(0xff, 0, 1),
+    /* 56 */ FIRST_WORKER,
+    /* 57 */ LOAD_X(BPF_B, 6),
+    /* 58 */ IF_EQ(PROTO_ICMPV6, 0, 6),
+    /* 59 */ LOAD_X(BPF_B, 40),
+    /* 60 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x80, 4, 0),
+    /* 61 */ X_TO_A,
+    /* 62 */ OP(BPF_ADD, 48),
+    /* 63 */ STORE(0),
+    /* 64 */ X_FROM(0),
+    /* 65 */ BPF_STMT(BPF_LD | BPF_IMM, 0),
+    /* 66 */ STORE(HASH),
     MIX_8_WORDS,
     X_FROM(HASH),
     BPF_STMT(BPF_LD | BPF_IMM, 0),

@@ -10,7 +10,8 @@
  * addresses alone, so that both directions and all fragments of a datagram meet, and for an ICMP
  * error those of the datagram it quotes. The kernel's own hash sends ICMP errors and first
  * fragments elsewhere (measured). The hash is the same everywhere: a flow has one number on both
- * interfaces.
+ * interfaces. DHCP over IPv4, broadcast and multicast belong to no pair of addresses: the first
+ * socket has them all.
  *
  * What the host sends is the group's choice: PACKET_IGNORE_OUTGOING of its sockets counts for
  * nothing, and kernels before 6.2 deliver it in any case.
