@@ -82,11 +82,11 @@ def runs(pid, start):
     return process_start(pid) == start
 
 
-def missing():
-    """Why no lab can be built here, or None."""
+def missing(*more):
+    """Why no lab can be built here, or None; a test may need more tools."""
     if os.geteuid() != 0:
         return "needs root"
-    tools = [tool for tool in ("ip", "nginx", "unbound", "dig", "curl", "openssl", "ping", "jq")
+    tools = [tool for tool in ("ip", "nginx", "unbound", "dig", "curl", "openssl", "ping", "jq", *more)
              if not shutil.which(tool)]
     if tools:
         return "not installed: " + ", ".join(tools)
@@ -117,9 +117,10 @@ def remove_all():
         each.down()
 
 
-def main():
-    """support.main() for a program that needs labs. Without them it says so and ends with ctest's code for skipped."""
-    reason = missing()
+def main(*tools):
+    """support.main() for a program that needs labs, and these tools. Without them it says so and ends with ctest's code
+    for skipped."""
+    reason = missing(*tools)
     if reason:
         print(f"SKIP labs: {reason}")
         raise SystemExit(77)
