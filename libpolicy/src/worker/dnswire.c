@@ -36,14 +36,14 @@ bool dns_is_quoted(const pol_worker *worker, const pol_packet *error)
 bool dns_query_is_quoted(const pol_worker *worker, const pol_packet *error)
 {
     const pol_tuple *inner = &error->inner;
-    uint32_t index = worker->queries.newest;
+    uint32_t index = worker->queries.aged.newest;
 
     if (inner->dst_port != DNS_PORT)
         return false;
     for (int i = 0; i < QUOTE_SEARCH && index != POL_NONE; i++) {
         if (tuple_equal(&worker->queries.entries[index].tuple, inner))
             return true;
-        index = worker->queries.entries[index].older;
+        index = worker->queries.aged.links[index].older;
     }
     return false;
 }
@@ -56,7 +56,7 @@ static void vlans_of(const pol_packet *packet, uint16_t vlan[2])
 
 static void close_oldest(pol_worker *worker)
 {
-    uint32_t index = worker->queries.oldest;
+    uint32_t index = worker->queries.aged.oldest;
     const struct query *query = &worker->queries.entries[index];
 
     if (!query->refused)
@@ -66,9 +66,9 @@ static void close_oldest(pol_worker *worker)
 
 static void open_query(pol_worker *worker, struct query *query, const pol_verdict *verdict)
 {
-    if (worker->queries.capacity == 0)
+    if (worker->queries.aged.capacity == 0)
         return;
-    if (worker->queries.free == POL_NONE)
+    if (worker->queries.aged.free == POL_NONE)
         close_oldest(worker);
     query->verdict = *verdict;
     query->first = query->asked = worker->now;
@@ -83,10 +83,11 @@ static bool waits(const pol_worker *worker, uint32_t index)
 
 size_t dns_expire(pol_worker *worker, size_t budget, bool everything)
 {
+    const struct aged *aged = &worker->queries.aged;
     size_t count = 0;
 
-    while (count < budget && worker->queries.oldest != POL_NONE && !events_full(&worker->events) &&
-           (everything || !waits(worker, worker->queries.oldest))) {
+    while (count < budget && aged->oldest != POL_NONE && !events_full(&worker->events) &&
+           (everything || !waits(worker, aged->oldest))) {
         close_oldest(worker);
         count++;
     }

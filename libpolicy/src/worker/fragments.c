@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/mem.h"
 
 /* RFC 8200 4.5; RFC 1122 3.3.2 asks for 60 to 120 seconds. */
 #define REASSEMBLY_TIME (60 * POL_SECONDS)
@@ -12,37 +11,15 @@
 int fragments_init(struct fragments *fragments, const pol_mem *mem, uint32_t capacity,
                    const uint64_t seed[2])
 {
-    uint32_t heads = 16;
-
-    while (heads < capacity)
-        heads *= 2;
-    *fragments = (struct fragments){
-        .capacity = capacity,
-        .mask = heads - 1,
-        .free = POL_NONE,
-        .oldest = POL_NONE,
-        .newest = POL_NONE,
-        .seed = {seed[0], seed[1]},
-    };
-    fragments->entries = mem_array(mem, capacity, sizeof(*fragments->entries));
-    fragments->heads = mem_array(mem, heads, sizeof(*fragments->heads));
-    if (!fragments->entries || !fragments->heads) {
-        fragments_fini(fragments, mem);
-        return POL_E_NOMEM;
-    }
-    memset(fragments->heads, 0xff, heads * sizeof(*fragments->heads));
-    for (uint32_t i = capacity; i-- > 0;) {
-        fragments->entries[i].next = fragments->free;
-        fragments->free = i;
-    }
-    return POL_OK;
+    *fragments = (struct fragments){.seed = {seed[0], seed[1]}};
+    fragments->entries = aged_init(&fragments->aged, mem, capacity, sizeof(*fragments->entries));
+    return fragments->entries ? POL_OK : POL_E_NOMEM;
 }
 
 void fragments_fini(struct fragments *fragments, const pol_mem *mem)
 {
-    mem_free(mem, fragments->entries, fragments->capacity * sizeof(*fragments->entries));
-    mem_free(mem, fragments->heads, ((size_t)fragments->mask + 1) * sizeof(*fragments->heads));
-    *fragments = (struct fragments){.free = POL_NONE};
+    aged_fini(&fragments->aged, mem);
+    fragments->entries = NULL;
 }
 
 static void key_of(const pol_packet *packet, struct fragment_key *key)
@@ -58,90 +35,62 @@ static void key_of(const pol_packet *packet, struct fragment_key *key)
     memcpy(key->dst, packet->tuple.dst.bytes, sizeof(key->dst));
 }
 
-static uint32_t *chain_of(struct fragments *fragments, const struct fragment_key *key)
+static uint64_t hash_of(const struct fragments *fragments, const struct fragment_key *key)
 {
-    return &fragments->heads[hash_bytes(fragments->seed, key, sizeof(*key)) & fragments->mask];
+    return hash_bytes(fragments->seed, key, sizeof(*key));
 }
 
 void fragments_end(struct fragments *fragments, struct fragment *fragment)
 {
-    uint32_t index = (uint32_t)(fragment - fragments->entries);
-    uint32_t *link = chain_of(fragments, &fragment->key);
-
-    while (*link != index)
-        link = &fragments->entries[*link].next;
-    *link = fragment->next;
-    if (fragment->older != POL_NONE)
-        fragments->entries[fragment->older].newer = fragment->newer;
-    else
-        fragments->oldest = fragment->newer;
-    if (fragment->newer != POL_NONE)
-        fragments->entries[fragment->newer].older = fragment->older;
-    else
-        fragments->newest = fragment->older;
-    fragment->next = fragments->free;
-    fragments->free = index;
-    fragments->count--;
+    aged_remove(&fragments->aged, (uint32_t)(fragment - fragments->entries));
 }
 
 struct fragment *fragments_find(struct fragments *fragments, const pol_packet *packet, pol_mono now)
 {
     struct fragment_key key;
-    struct fragment *found;
     uint32_t index;
 
-    if (fragments->count == 0)
+    if (fragments->aged.count == 0)
         return NULL;
     key_of(packet, &key);
-    index = *chain_of(fragments, &key);
+    index = aged_first(&fragments->aged, hash_of(fragments, &key));
     while (index != POL_NONE && memcmp(&fragments->entries[index].key, &key, sizeof(key)) != 0)
-        index = fragments->entries[index].next;
+        index = aged_after(&fragments->aged, index);
     if (index == POL_NONE)
         return NULL;
-    found = &fragments->entries[index];
-    if (now < found->seen + REASSEMBLY_TIME)
-        return found;
-    fragments_end(fragments, found);
+    if (now < fragments->entries[index].seen + REASSEMBLY_TIME)
+        return &fragments->entries[index];
+    aged_remove(&fragments->aged, index);
     return NULL;
 }
 
 pol_mono fragments_deadline(const struct fragments *fragments)
 {
-    return fragments->oldest == POL_NONE
-               ? POL_NEVER
-               : fragments->entries[fragments->oldest].seen + REASSEMBLY_TIME;
+    uint32_t oldest = fragments->aged.oldest;
+
+    return oldest == POL_NONE ? POL_NEVER : fragments->entries[oldest].seen + REASSEMBLY_TIME;
 }
 
 struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *packet,
                                  pol_mono now)
 {
+    uint32_t victim = aged_victim(&fragments->aged), index;
     struct fragment *fragment;
-    uint32_t index, *head;
+    struct fragment_key key;
 
-    if (fragments->capacity == 0)
+    if (victim != POL_NONE)
+        aged_remove(&fragments->aged, victim);
+    key_of(packet, &key);
+    index = aged_add(&fragments->aged, hash_of(fragments, &key));
+    if (index == POL_NONE)
         return NULL;
-    if (fragments->free == POL_NONE)
-        fragments_end(fragments, &fragments->entries[fragments->oldest]);
-    index = fragments->free;
     fragment = &fragments->entries[index];
-    fragments->free = fragment->next;
-    fragments->count++;
-    key_of(packet, &fragment->key);
+    fragment->key = key;
     fragment->seen = now;
     fragment->side = packet->side;
     fragment->piece_count = 0;
     fragment->total = 0;
     fragment->flow = POL_NONE;
-    head = chain_of(fragments, &fragment->key);
-    fragment->next = *head;
-    *head = index;
-    fragment->older = fragments->newest;
-    fragment->newer = POL_NONE;
-    if (fragments->newest != POL_NONE)
-        fragments->entries[fragments->newest].newer = index;
-    else
-        fragments->oldest = index;
-    fragments->newest = index;
     return fragment;
 }
 
@@ -200,11 +149,12 @@ bool fragment_note(struct fragment *fragment, const pol_packet *packet)
 
 size_t fragments_expire(struct fragments *fragments, pol_mono now, size_t budget)
 {
+    const struct aged *aged = &fragments->aged;
     size_t count = 0;
 
-    while (count < budget && fragments->oldest != POL_NONE &&
-           now - fragments->entries[fragments->oldest].seen >= REASSEMBLY_TIME) {
-        fragments_end(fragments, &fragments->entries[fragments->oldest]);
+    while (count < budget && aged->oldest != POL_NONE &&
+           now - fragments->entries[aged->oldest].seen >= REASSEMBLY_TIME) {
+        aged_remove(&fragments->aged, aged->oldest);
         count++;
     }
     return count;

@@ -9,6 +9,8 @@
 
 #include <libpolicy/worker.h>
 
+#include "base/aged.h"
+
 enum {
     FRAGMENT_PIECES = 48 /* ranges kept per datagram; a jumbo datagram in 1 280-octet pieces that
                             arrive in order is one range */
@@ -30,10 +32,8 @@ struct fragment {
     struct fragment_key key;
     pol_mono seen;
     pol_verdict verdict;
-    uint8_t side;  /* of the wire it came from: enum pol_side */
-    uint32_t flow; /* index, valid while the flow's id is verdict.flow */
-    uint32_t next; /* in the hash chain */
-    uint32_t older, newer;
+    uint8_t side;   /* of the wire it came from: enum pol_side */
+    uint32_t flow;  /* index, valid while the flow's id is verdict.flow */
     uint32_t total; /* octets, once the last fragment has been seen; 0 before */
     uint32_t piece_count;
     struct fragment_piece pieces[FRAGMENT_PIECES];
@@ -41,9 +41,7 @@ struct fragment {
 
 struct fragments {
     struct fragment *entries;
-    uint32_t *heads;
-    uint32_t mask, capacity, free, count;
-    uint32_t oldest, newest;
+    struct aged aged;
     uint64_t seed[2];
 };
 

@@ -11,6 +11,8 @@
 #include <libpolicy/context.h>
 #include <libpolicy/packet.h>
 
+#include "base/aged.h"
+
 enum { MEMBERS_EACH = 64 /* pairs of one `what` */ };
 
 struct member_key {
@@ -22,15 +24,11 @@ struct member_key {
 struct member {
     struct member_key key;
     pol_mono until;
-    uint32_t next; /* in the chain of key.what and key.vlan, newest first */
-    uint32_t older, newer;
 };
 
 struct members {
     struct member *entries;
-    uint32_t *heads;
-    uint32_t mask, capacity, free, count;
-    uint32_t oldest, newest;
+    struct aged aged; /* by key.what and key.vlan */
     uint64_t seed[2];
 };
 

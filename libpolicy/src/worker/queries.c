@@ -4,47 +4,24 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/mem.h"
 #include "net/proto.h"
 
 int queries_init(struct queries *queries, const pol_mem *mem, uint32_t capacity,
                  const uint64_t seed[2])
 {
-    uint32_t heads = 16;
-
-    while (heads < capacity)
-        heads *= 2;
-    *queries = (struct queries){
-        .capacity = capacity,
-        .mask = heads - 1,
-        .free = POL_NONE,
-        .oldest = POL_NONE,
-        .newest = POL_NONE,
-        .seed = {seed[0], seed[1]},
-    };
-    queries->entries = mem_array(mem, capacity, sizeof(*queries->entries));
-    queries->heads = mem_array(mem, heads, sizeof(*queries->heads));
-    if (!queries->entries || !queries->heads) {
-        queries_fini(queries, mem);
-        return POL_E_NOMEM;
-    }
-    memset(queries->heads, 0xff, heads * sizeof(*queries->heads));
-    for (uint32_t i = capacity; i-- > 0;) {
-        queries->entries[i].next = queries->free;
-        queries->free = i;
-    }
-    return POL_OK;
+    *queries = (struct queries){.seed = {seed[0], seed[1]}};
+    queries->entries = aged_init(&queries->aged, mem, capacity, sizeof(*queries->entries));
+    return queries->entries ? POL_OK : POL_E_NOMEM;
 }
 
 void queries_fini(struct queries *queries, const pol_mem *mem)
 {
-    mem_free(mem, queries->entries, queries->capacity * sizeof(*queries->entries));
-    mem_free(mem, queries->heads, ((size_t)queries->mask + 1) * sizeof(*queries->heads));
-    *queries = (struct queries){.free = POL_NONE};
+    aged_fini(&queries->aged, mem);
+    queries->entries = NULL;
 }
 
-static uint32_t bucket_of(const struct queries *queries, const pol_tuple *tuple,
-                          const pol_dns_query *dns)
+static uint64_t hash_of(const struct queries *queries, const pol_tuple *tuple,
+                        const pol_dns_query *dns)
 {
     struct {
         uint8_t client[16], resolver[16];
@@ -53,7 +30,7 @@ static uint32_t bucket_of(const struct queries *queries, const pol_tuple *tuple,
 
     memcpy(key.client, tuple->src.bytes, sizeof(key.client));
     memcpy(key.resolver, tuple->dst.bytes, sizeof(key.resolver));
-    return (uint32_t)hash_bytes(queries->seed, &key, sizeof(key)) & queries->mask;
+    return hash_bytes(queries->seed, &key, sizeof(key));
 }
 
 static bool same_query(const struct query *query, const pol_tuple *tuple, const uint16_t vlan[2],
@@ -71,74 +48,30 @@ uint32_t queries_find(const struct queries *queries, const pol_tuple *tuple, con
 {
     uint32_t index;
 
-    if (queries->count == 0)
+    if (queries->aged.count == 0)
         return POL_NONE;
-    index = queries->heads[bucket_of(queries, tuple, dns)];
+    index = aged_first(&queries->aged, hash_of(queries, tuple, dns));
     while (index != POL_NONE && !same_query(&queries->entries[index], tuple, vlan, dns))
-        index = queries->entries[index].next;
+        index = aged_after(&queries->aged, index);
     return index;
-}
-
-static void append(struct queries *queries, uint32_t index)
-{
-    struct query *query = &queries->entries[index];
-
-    query->older = queries->newest;
-    query->newer = POL_NONE;
-    if (queries->newest != POL_NONE)
-        queries->entries[queries->newest].newer = index;
-    else
-        queries->oldest = index;
-    queries->newest = index;
-}
-
-static void unlink_age(struct queries *queries, uint32_t index)
-{
-    struct query *query = &queries->entries[index];
-
-    if (query->older != POL_NONE)
-        queries->entries[query->older].newer = query->newer;
-    else
-        queries->oldest = query->newer;
-    if (query->newer != POL_NONE)
-        queries->entries[query->newer].older = query->older;
-    else
-        queries->newest = query->older;
 }
 
 uint32_t queries_open(struct queries *queries, const struct query *query)
 {
-    uint32_t index = queries->free, bucket;
+    uint32_t index = aged_add(&queries->aged, hash_of(queries, &query->tuple, &query->dns));
 
-    if (index == POL_NONE)
-        return POL_NONE;
-    queries->free = queries->entries[index].next;
-    queries->entries[index] = *query;
-    bucket = bucket_of(queries, &query->tuple, &query->dns);
-    queries->entries[index].next = queries->heads[bucket];
-    queries->heads[bucket] = index;
-    append(queries, index);
-    queries->count++;
+    if (index != POL_NONE)
+        queries->entries[index] = *query;
     return index;
 }
 
 void queries_renew(struct queries *queries, uint32_t index, pol_mono now)
 {
     queries->entries[index].asked = now;
-    unlink_age(queries, index);
-    append(queries, index);
+    aged_renew(&queries->aged, index);
 }
 
 void queries_close(struct queries *queries, uint32_t index)
 {
-    struct query *query = &queries->entries[index];
-    uint32_t *link = &queries->heads[bucket_of(queries, &query->tuple, &query->dns)];
-
-    while (*link != index)
-        link = &queries->entries[*link].next;
-    *link = query->next;
-    unlink_age(queries, index);
-    query->next = queries->free;
-    queries->free = index;
-    queries->count--;
+    aged_remove(&queries->aged, index);
 }

@@ -10,6 +10,8 @@
 #include <libpolicy/dns.h>
 #include <libpolicy/packet.h>
 
+#include "base/aged.h"
+
 struct query {
     pol_tuple tuple; /* client to resolver */
     uint16_t vlan[2];
@@ -17,17 +19,13 @@ struct query {
     pol_verdict verdict; /* of the query */
     pol_mono asked;      /* newest copy of the query */
     pol_mono first;
-    bool refused;  /* denied, but seen on a port that cannot hold it back: its answer will
-                      come, and belongs to it */
-    uint32_t next; /* in the hash chain */
-    uint32_t older, newer;
+    bool refused; /* denied, but seen on a port that cannot hold it back: its answer will come, and
+                     belongs to it */
 };
 
 struct queries {
     struct query *entries;
-    uint32_t *heads;
-    uint32_t mask, capacity, free, count;
-    uint32_t oldest, newest;
+    struct aged aged; /* by client, resolver, port and id */
     uint64_t seed[2];
 };
 

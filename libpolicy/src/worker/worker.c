@@ -245,9 +245,10 @@ pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_generation
 pol_mono pol_worker_deadline(const pol_worker *worker)
 {
     pol_mono flows = flow_next_due(&worker->flows), query = POL_NEVER;
+    uint32_t oldest = worker->queries.aged.oldest;
 
-    if (worker->queries.oldest != POL_NONE)
-        query = worker->queries.entries[worker->queries.oldest].asked + worker->opts.query_timeout;
+    if (oldest != POL_NONE)
+        query = worker->queries.entries[oldest].asked + worker->opts.query_timeout;
     if (fragments_deadline(&worker->fragments) < query)
         query = fragments_deadline(&worker->fragments);
     return flows < query ? flows : query;
@@ -290,7 +291,7 @@ size_t pol_worker_flush(pol_worker *worker, pol_mono now)
             end_flow(worker, index, end == POL_END_IDLE ? POL_END_FLUSHED : end);
         }
     }
-    return worker->flows.count + worker->queries.count;
+    return worker->flows.count + worker->queries.aged.count;
 }
 
 size_t pol_worker_drain(pol_worker *worker, pol_event *ret_events, size_t capacity)
@@ -317,10 +318,8 @@ size_t pol_worker_memory(const pol_worker *worker)
     return sizeof(*worker) + worker->arena.bytes + flow_table_memory(&worker->flows) +
            (size_t)worker->hellos.count * (HELLO_BYTES + sizeof(struct stream)) +
            (size_t)worker->dns_streams.count * (DNS_STREAM_BYTES + sizeof(struct stream)) +
-           worker->queries.capacity * sizeof(struct query) +
-           worker->fragments.capacity * sizeof(struct fragment) +
-           (size_t)3 * worker->members.capacity * sizeof(struct member) +
-           worker->events.capacity * sizeof(pol_event) +
+           aged_memory(&worker->queries.aged) + aged_memory(&worker->fragments.aged) +
+           3 * aged_memory(&worker->members.aged) + worker->events.capacity * sizeof(pol_event) +
            (size_t)worker->walker.memo.sets * 4 * sizeof(struct memo_entry);
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 policy_unit_test(base/abi_test.c)
+policy_unit_test(base/aged_test.c)
 policy_unit_test(base/arena_test.c)
 policy_unit_test(base/buf_test.c)
 policy_unit_test(base/ctx_test.c)

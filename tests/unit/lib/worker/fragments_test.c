@@ -131,7 +131,7 @@ Test(fragments, datagram_is_forgotten_after_a_minute)
     begin(2);
     cr_assert_eq(fragments_expire(&fragments, 60 * POL_SECONDS, 10), 0);
     cr_assert_eq(fragments_expire(&fragments, 61 * POL_SECONDS, 10), 1);
-    cr_assert_eq(fragments.count, 1);
+    cr_assert_eq(fragments.aged.count, 1);
     cr_assert_eq(fragments_expire(&fragments, 1000 * POL_SECONDS, 0), 0);
 }
 
@@ -144,13 +144,13 @@ Test(fragments, ended_datagrams_leave_the_others)
     fragments_end(&fragments, a);
     cr_assert_eq(fragments_find(&fragments, &third, 0), c);
     fragments_end(&fragments, c);
-    cr_assert_eq(fragments.oldest, POL_NONE);
-    cr_assert_eq(fragments.newest, POL_NONE);
+    cr_assert_eq(fragments.aged.oldest, POL_NONE);
+    cr_assert_eq(fragments.aged.newest, POL_NONE);
 }
 
 Test(fragments, creation_survives_every_failing_allocation)
 {
-    for (size_t fail_at = 1; fail_at <= 2; fail_at++) {
+    for (size_t fail_at = 1; fail_at <= 3; fail_at++) {
         struct counting counting = {.fail_at = fail_at};
         pol_mem mem = counting_mem(&counting);
         struct fragments failed;

@@ -53,7 +53,7 @@ Test(members, a_pair_holds_until_its_time)
     cr_assert_not(has("239.1.1.1", 2, 99));
     cr_assert_not(has("239.1.1.2", 1, 99));
     cr_assert_not(has("239.1.1.1", 1, 100));
-    cr_assert_eq(members.count, 0, "what is over is forgotten when it is met");
+    cr_assert_eq(members.aged.count, 0, "what is over is forgotten when it is met");
 }
 
 Test(members, a_shorter_time_takes_nothing_away)
@@ -63,7 +63,7 @@ Test(members, a_shorter_time_takes_nothing_away)
     cr_assert(has("239.1.1.1", 1, 99));
     put("239.1.1.1", 1, 200);
     cr_assert(has("239.1.1.1", 1, 199));
-    cr_assert_eq(members.count, 1);
+    cr_assert_eq(members.aged.count, 1);
 }
 
 Test(members, a_vlan_is_a_world_of_its_own)
@@ -92,7 +92,7 @@ Test(members, the_least_recently_used_pair_makes_room)
     cr_assert(put("239.2.2.2", 1, 100));
     cr_assert(has("239.1.1.0", 1, 1), "used a moment ago");
     cr_assert_not(has("239.1.1.1", 1, 1));
-    cr_assert_eq(members.count, CAPACITY);
+    cr_assert_eq(members.aged.count, CAPACITY);
 }
 
 Test(members, one_group_holds_no_more_than_its_part)
@@ -102,7 +102,7 @@ Test(members, one_group_holds_no_more_than_its_part)
     cr_assert(put("239.1.1.1", MEMBERS_EACH, 100));
     cr_assert_not(has("239.1.1.1", 0, 1));
     cr_assert(has("239.1.1.1", 1, 1));
-    cr_assert_eq(members.count, MEMBERS_EACH);
+    cr_assert_eq(members.aged.count, MEMBERS_EACH);
     cr_assert_not(put("239.1.1.2", 1, 100), "another has room of its own");
 }
 
@@ -154,10 +154,10 @@ Test(members, any_order_of_changes_keeps_the_lists_whole)
             (void)members_has(&members, &pair, i);
         else
             (void)members_put(&members, &pair, i + 1000);
-        for (uint32_t at = members.oldest; at != POL_NONE; at = members.entries[at].newer)
+        for (uint32_t at = members.aged.oldest; at != POL_NONE; at = members.aged.links[at].newer)
             forward++;
-        cr_assert_eq(forward, members.count, "after %u", i);
-        cr_assert_leq(members.count, CAPACITY);
+        cr_assert_eq(forward, members.aged.count, "after %u", i);
+        cr_assert_leq(members.aged.count, CAPACITY);
     }
-    cr_assert_gt(members.count, MEMBERS_EACH / 2);
+    cr_assert_gt(members.aged.count, MEMBERS_EACH / 2);
 }
