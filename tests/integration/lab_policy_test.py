@@ -427,12 +427,15 @@ class OnTheWire:
         self.assertEqual(self.lab.dig("www.example.com", "A", "+tcp").addresses, [lab.WEB])
         self.assertIn(lab.WEB, self.cached("www.example.com"))
         self.assertEqual(self.lab.connect(lab.WEB, 80), "open")
-        with self.lab.capture() as far:
+        answered = self.stats("dns", "nxdomain_policy")
+        with self.lab.capture() as far, Stream(self.lab, "?kind=deny") as stream, self.moves("dns", "queries_deny"):
             for resolver in (lab.RESOLVER, lab.RESOLVER6):
                 answer = self.lab.dig("ads.example.com", "A", "+tcp", "@" + resolver)
                 self.assertEqual((answer.status, answer.addresses), (None, []))
                 self.assertLess(answer.seconds, 3) # it would have waited for four
+                stream.expect("deny", hostname="ads.example.com", dst_ip=resolver, proto=6, verdict="reject")
             far.expect_none(lambda frame: not frame.outgoing and frame.dport == 53 and frame.payload, "a denied query")
+        self.assertEqual(self.stats("dns", "nxdomain_policy"), answered) # nobody was sent one
 
     def test_every_query_of_a_connection_is_judged(self):
         text = self.lab.run("dig", "+tcp", "+keepopen", "+tries=1", "+timeout=4",

@@ -416,6 +416,8 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
         if (judge_plain(worker, index))
             verdict.action = verdict.raw_action = POL_ALLOW;
     }
+    if (verdict.action == POL_ANSWER) /* over TCP the connection is reset */
+        verdict.action = denial(worker, flow->side);
     dns_count(worker, &verdict);
     dns_report_shadow(worker, &query, &verdict);
     if (verdict.action == POL_ALLOW)

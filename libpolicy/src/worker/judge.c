@@ -204,7 +204,7 @@ enum pol_end flow_end(const struct flow *flow)
 
 /* --- verdicts ------------------------------------------------------------------------------- */
 
-static uint8_t denial(const pol_worker *worker, uint8_t side)
+uint8_t denial(const pol_worker *worker, uint8_t side)
 {
     return worker->opts.reject_inside && side == POL_SIDE_INSIDE ? POL_REJECT : POL_DENY;
 }

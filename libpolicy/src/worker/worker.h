@@ -164,6 +164,8 @@ bool flow_ran_out(pol_worker *worker, uint32_t flow);
 enum pol_end flow_end(const struct flow *flow);
 /* Ends a flow and removes its entry. */
 void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
+/* How a denial looks towards a side: enum pol_action. */
+uint8_t denial(const pol_worker *worker, uint8_t side);
 /* The verdict on one more packet of a flow. */
 void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
                   pol_verdict *verdict);
