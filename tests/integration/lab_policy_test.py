@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -520,6 +521,16 @@ class OnTheWire:
                 self.assertLess(fetch.seconds, AT_ONCE)
                 self.finding(finding_type="tls_deny", dst_ip=address, dst_port=443, sni="tenant.example.net")
 
+    def test_a_server_name_of_another_address_passes_and_is_noted(self):
+        self.lab.dig("www.example.com")
+        with Stream(self.lab, "?kind=update") as stream:
+            fetch = self.lab.curl("https://tenant.example.net/", "-k", "--connect-to", f"::{lab.WEB}")
+            self.assertEqual(fetch.outcome, "200")
+            stream.expect("flow_update", dst_ip=lab.WEB, sni="tenant.example.net", verdict="allow")
+        found = self.finding(finding_type="tls_deny", dst_ip=lab.WEB, dst_port=443, sni="tenant.example.net")
+        self.assertEqual((found["reason"], found["audit"]), ("sni_mismatch", True))
+        self.assertIn("www.example.com", found["names"])
+
     def test_openssl_is_told_too(self):
         for name, wanted in (("partner.example.net", 0), ("tenant.example.net", 1)):
             done = self.lab.run("openssl", "s_client", "-connect", f"{lab.PARTNER}:443", "-servername", name,
@@ -635,6 +646,25 @@ class OnTheWire:
         for port in LONG:
             if port not in CUT:
                 self.assert_talks(*ends[port])
+
+    def test_a_reload_cuts_many_at_once(self):
+        """More than there are refusals at once; each flow is cut only once."""
+        port, count = CUT[0], 800
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+        server = self.listen(lab.FILES, port)
+        ends = []
+        for _ in range(count):
+            near = self.lab.connect(lab.FILES, port, keep=True)
+            ends += [near, server.accept()[0]]
+        self.addCleanup(lambda: [end.close() for end in ends])
+        self.addCleanup(self.lab.put_policy, policy())
+        self.lab.put_policy(policy(long_ports=[LONG[0]]))
+        for near in ends[::2]:
+            near.sendall(b"hello")
+        for end in ends:
+            end.settimeout(4)
+            self.assert_reset(end)
 
     def test_a_reload_judges_names_again(self):
         self.assertEqual(self.lab.dig("short.example.org").addresses, [lab.SHORT])
@@ -803,6 +833,24 @@ class Silent:
             self.assertRaises(TimeoutError, end.recv, 100)
 
 
+class Enforced:
+    """dataplane.sni_check: enforce. Under a rule with a hostname the server name has to be one of the address."""
+
+    config = CONFIG + "  sni_check: enforce\n"
+
+    def test_a_server_name_is_one_of_the_address(self):
+        for address, kind in ((lab.WEB, "A"), (lab.WEB6, "AAAA")):
+            self.lab.dig("www.example.com", kind)
+            to = f"::{in_url(address)}"
+            self.assertEqual(self.lab.curl("https://www.example.com/", "--connect-to", to).outcome, "200", address)
+            fetch = self.lab.curl("https://tenant.example.net/", "-k", "--connect-to", to)
+            self.assertEqual(fetch.outcome, "reset", address)
+            self.assertLess(fetch.seconds, AT_ONCE)
+            found = self.finding(finding_type="tls_deny", dst_ip=address, dst_port=443, sni="tenant.example.net")
+            self.assertEqual((found["reason"], found["names"]), ("sni_mismatch", ["www.example.com"]))
+            self.assertEqual(self.lab.curl("http://www.example.com/", "--connect-to", to).outcome, "200", address)
+
+
 class OneWorker(OnTheWire, PolicyTest):
     workers = 1
 
@@ -816,6 +864,14 @@ class SilentOneWorker(Silent, PolicyTest):
 
 
 class SilentFourWorkers(Silent, PolicyTest):
+    workers = 4
+
+
+class EnforcedOneWorker(Enforced, PolicyTest):
+    workers = 1
+
+
+class EnforcedFourWorkers(Enforced, PolicyTest):
     workers = 4
 
 
