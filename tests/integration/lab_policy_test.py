@@ -230,16 +230,19 @@ class PolicyTest(lab.LabTest):
         self.addCleanup(made.close)
         return made
 
-    def datagram_error(self, address, port):
-        """What the sender of a datagram is told, as an errno."""
+    def datagram_error(self, address, port, payload=b"hello"):
+        """What the sender of a datagram is told, as an errno. A kernel may be too busy for one of its ICMP errors."""
         made = self.datagrams(address, port)
-        made.send(b"hello")
-        try:
-            return made.recv(100)
-        except TimeoutError:
-            return "nothing"
-        except OSError as error:
-            return error.errno
+        made.settimeout(AT_ONCE)
+        for _ in range(3):
+            try:
+                made.send(payload)
+                return made.recv(100)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                return error.errno
+        return "nothing"
 
     def dig(self, name, kind="A", *options):
         """Status, extended error, milliseconds and server as dig prints them; None for what it does not."""
@@ -403,14 +406,11 @@ class OnTheWire:
         self.assertEqual(self.lab.dig("www.EXAMPLE.com", "A", "+tcp").addresses, [lab.WEB])
         self.assertEqual(self.dig("aDs.Example.com")[:2], ("NXDOMAIN", 15))
 
-    def test_a_resolver_that_is_not_there_is_known_at_once(self):
-        """By the error of its host."""
+    def test_a_resolver_that_is_not_there_is_known(self):
+        """By the error of its host, which belongs to a query and to no flow."""
         for resolver in NO_RESOLVERS:
-            client = self.datagrams(resolver, 53)
-            client.send(dns_query(1, "www.example.com"))
-            began = time.monotonic()
-            self.assertRaises(ConnectionRefusedError, client.recv, 100)
-            self.assertLess(time.monotonic() - began, AT_ONCE)
+            told = self.datagram_error(resolver, 53, dns_query(1, "www.example.com"))
+            self.assertEqual(told, errno.ECONNREFUSED, resolver)
 
     def test_a_denied_query_is_answered_at_once(self):
         with self.lab.capture() as far, self.moves("dns", "queries_deny"), self.moves("dns", "nxdomain_policy"):
