@@ -39,9 +39,11 @@ def filling(length, seed=1):
     return random.Random(seed).randbytes(length)
 
 
-def question(name):
+def question(name, padded=None):
+    """A query, with an OPT record that promises so many octets of padding (RFC 6891, RFC 7830)."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-    return struct.pack("!6H", 0x1234, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, 1, 1)
+    query = struct.pack("!6H", 0x1234, 0x0100, 1, 0, 0, padded is not None) + labels + struct.pack("!BHH", 0, 1, 1)
+    return query if padded is None else query + struct.pack("!BHHIHHH", 0, 41, 1232, 0, 4 + padded, 12, padded)
 
 
 def mutated(dice, frame):
@@ -198,6 +200,10 @@ class Shapes:
                 made.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(allowed))
                 for burst in ((allowed, denied), (denied, allowed), (allowed, allowed, denied)):
                     made.send(b"".join(burst))
+                # All of it is one message, unless it is cut.
+                hidden = question("ads.example.com", 0)
+                made.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, len(hidden))
+                made.send(question("www.example.com", len(hidden)) + hidden)
                 made.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
                 made.send(allowed)
                 capture.expect(lambda frame: frame.dport == 53 and frame.payload.startswith(allowed),
