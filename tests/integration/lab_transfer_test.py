@@ -69,6 +69,21 @@ class Transfers:
         self.assert_nothing_lost()
         self.assertGreater(self.port("forwarded") - forwarded, 4 * 32 * MIB / 1460)
 
+    def test_2_what_a_port_merges_on_arrival_too(self):
+        for part in ("client", "server"):
+            self.addCleanup(shapes.offloads, self.lab, part, "eth0", True)
+            shapes.offloads(self.lab, part, "eth0", False)
+        for device in ("lan0", "wan0"):
+            self.addCleanup(shapes.offloads, self.lab, "firewall", device, False, ["gro"])
+            shapes.offloads(self.lab, "firewall", device, True, ["gro"])
+        forwarded = self.port("forwarded")
+        for address in (lab.FILES, lab.FILES6):
+            for upload in (False, True):
+                with self.subTest(address=address, upload=upload):
+                    self.check(address, 32 * MIB, upload)
+        self.assert_nothing_lost()
+        self.assertLess(self.port("forwarded") - forwarded, 4 * 32 * MIB / 1460)
+
     # -- How long a packet may be
 
     def set_mtus(self, client=1500, inside=1500, outside=1500, server=1500):
