@@ -38,6 +38,29 @@ static int packet_socket(const char *device, int protocol)
     return fd;
 }
 
+static int listen_for(int timeout_ms, struct pollfd ret_fds[SOCKETS])
+{
+    for (int i = 0; i < SOCKETS; i++)
+        ret_fds[i] = (struct pollfd){.fd = sockets[i], .events = POLLIN};
+    return poll(ret_fds, SOCKETS, timeout_ms);
+}
+
+/* A cable whose ends are up carries frames a moment later. */
+static void wait_for_cable(void)
+{
+    static const uint8_t probe[60] = {[12] = 0x88, 0xb5};
+    struct pollfd fds[SOCKETS];
+    uint8_t octets[FRAME_CAPACITY];
+
+    do
+        cr_assert_geq(send(sender, probe, sizeof(probe), 0), 0);
+    while (listen_for(100, fds) == 0);
+    while (listen_for(100, fds) > 0)
+        for (int i = 0; i < SOCKETS; i++)
+            while (recv(sockets[i], octets, sizeof(octets), MSG_DONTWAIT) > 0)
+                continue;
+}
+
 static void setup(void)
 {
     if (unshare(CLONE_NEWNET) < 0 || system("ip link add near type veth peer name far") != 0 ||
@@ -50,6 +73,7 @@ static void setup(void)
     for (int i = 0; i < SOCKETS; i++)
         sockets[i] = packet_socket("far", ETH_P_ALL);
     cr_assert_eq(fanout_join(sockets, SOCKETS, true), 0);
+    wait_for_cable();
 }
 
 static void teardown(void)
@@ -68,10 +92,8 @@ static int heard_by(const struct frame *frame)
     uint8_t octets[FRAME_CAPACITY];
     int by = -1;
 
-    for (int i = 0; i < SOCKETS; i++)
-        fds[i] = (struct pollfd){.fd = sockets[i], .events = POLLIN};
     cr_assert_eq(send(sender, frame->bytes, frame->len, 0), (ssize_t)frame->len);
-    cr_assert_eq(poll(fds, SOCKETS, 5000), 1);
+    cr_assert_eq(listen_for(5000, fds), 1);
     for (int i = 0; i < SOCKETS; i++)
         if (fds[i].revents)
             by = i;
