@@ -2,6 +2,7 @@
 #include "dataplane/attach.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
@@ -24,6 +25,9 @@
 
 /* How long two ends may take to agree on a speed after a side was set up. */
 #define PATIENCE_NS UINT64_C(5000000000)
+
+/* What was seen longer ago says nothing of now. */
+#define STALE_NS UINT64_C(2000000000)
 
 static const char *const side_words[ATTACH_SIDES] = {"inside", "outside"};
 static const enum pol_side sides[ATTACH_SIDES] = {POL_SIDE_INSIDE, POL_SIDE_OUTSIDE};
@@ -48,6 +52,7 @@ struct attach {
     size_t side_count;
     pthread_mutex_t lock;             /* of what other threads ask for: */
     struct side copies[ATTACH_SIDES]; /* of the sides, after every look */
+    uint64_t looked;                  /* clock_mono() of the last time all was seen */
     struct port *ports[];
 };
 
@@ -181,25 +186,31 @@ static int look_again(struct side *side)
     return rc;
 }
 
-static void lose(struct side *side, size_t number)
+/* The rings may still be on the interface, under another name and unwatched: they go too. */
+static void lose(struct attach *attach, size_t number)
 {
+    struct side *side = &attach->sides[number];
+
+    for (size_t i = 0; is_inline(attach) && i < attach->options.port_count; i++)
+        port_inline_take_away(attach->ports[i], sides[number]);
     log_warn("%s (%s) is gone; waiting for it", side->name, side_words[number]);
     side->attached = 0;
     side->taken_down = false;
     side->patience = 0;
 }
 
-static int look_at(struct attach *attach, size_t number)
+static int look_at(struct attach *attach, size_t number, bool *ret_seen)
 {
     struct side *side = &attach->sides[number];
     int rc;
 
     rc = look_again(side);
+    *ret_seen &= rc == 0;
     if (rc < 0)
         return rc;
 
     if (side->attached && side->attached != side->facts.index)
-        lose(side, number);
+        lose(attach, number);
     if (side->facts.index && !side->attached)
         rc = attach_side(attach, number);
     else if (side->attached && is_inline(attach) && !side->facts.guarded && !side->taken_down)
@@ -251,10 +262,11 @@ static void hand_loss_on(struct attach *attach, size_t from, size_t to)
 
 static int look(struct attach *attach)
 {
+    bool seen = true;
     int rc = 0;
 
     for (size_t i = 0; i < attach->side_count; i++) {
-        int one = look_at(attach, i);
+        int one = look_at(attach, i, &seen);
 
         rc = rc < 0 ? rc : one;
         set_mtus(attach, i);
@@ -265,6 +277,8 @@ static int look(struct attach *attach)
     }
     pthread_mutex_lock(&attach->lock);
     memcpy(attach->copies, attach->sides, sizeof(attach->copies));
+    if (seen)
+        attach->looked = clock_mono();
     pthread_mutex_unlock(&attach->lock);
     return rc;
 }
@@ -517,11 +531,23 @@ void attach_missing(struct attach *attach, char *ret_text, size_t capacity)
     text_fini(&out);
 }
 
+static void describe_age(const struct attach *attach, struct text *out)
+{
+    uint64_t age = clock_mono() - attach->looked;
+
+    if (age > STALE_NS)
+        text_addf(out,
+                  "the interfaces have not been looked at for %" PRIu64 " ms: the kernel does not "
+                  "answer (rtnetlink), or the thread \"ports\" stands still; restart policyd",
+                  age / 1000000);
+}
+
 void attach_wrong(struct attach *attach, char *ret_text, size_t capacity)
 {
     struct text out = {0};
 
     pthread_mutex_lock(&attach->lock);
+    describe_age(attach, &out);
     for (size_t i = 0; i < attach->side_count && out.len == 0; i++)
         describe_missing(attach, i, &out);
     for (size_t i = 0; i < attach->side_count && out.len == 0; i++)

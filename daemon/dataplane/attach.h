@@ -12,7 +12,8 @@
  * Keeps the workers' ports attached to their interfaces, in a thread of its own: guards each
  * interface before anything is received from it, opens rings when it appears, again when it comes
  * back as another one, and knows what stands in the way. Workers go on meanwhile with what they
- * have.
+ * have; from an interface that is gone or has another name now, an inline port's rings are taken
+ * away.
  */
 struct attach;
 
@@ -27,11 +28,15 @@ struct attach_options {
     size_t port_count;
     uint32_t ring_slots;
     bool bypass_qdisc;
-    bool signal_loss; /* a side without carrier takes the other one down until it is back */
+    /* A side without carrier takes the other one down until it is back. A side that is set up again
+     * has 5 s for its own carrier before that counts as a loss. One that is down when policyd ends
+     * stays down; the next start sets it up. */
+    bool signal_loss;
 };
 
 /*
- * Attaches what is there. An interface that is missing is waited for; one that is taken is refused.
+ * Attaches what is there. An interface that is missing is waited for; one that is taken is refused,
+ * and then neither side is touched.
  *
  * @return 0, -EBUSY, or another negative errno with the reason and what helps in `ret_error`
  */
@@ -43,7 +48,8 @@ void attach_free(struct attach *attach);
 
 /*
  * Any thread: what the newest look at the interfaces has found. A text is empty when there is
- * nothing to say; otherwise it names interface, cause and fix.
+ * nothing to say; otherwise it names interface, cause and fix. What was seen more than 2 s ago is
+ * wrong in itself.
  */
 void attach_missing(struct attach *attach, char *ret_text, size_t capacity); /* no frames come */
 void attach_wrong(struct attach *attach, char *ret_text, size_t capacity); /* first failing check */

@@ -42,6 +42,14 @@ static pol_mono now(const struct port *port)
     return clock_steady();
 }
 
+/* Is given to say that there is no ring any more. */
+static struct ring *nothing(void)
+{
+    static char place;
+
+    return (struct ring *)&place;
+}
+
 static void take_given(struct port_inline *self, size_t side)
 {
     struct ring *ring;
@@ -51,7 +59,7 @@ static void take_given(struct port_inline *self, size_t side)
 
     ring = atomic_exchange(&self->given[side], NULL);
     ring_close(self->rings[side]);
-    self->rings[side] = ring;
+    self->rings[side] = ring == nothing() ? NULL : ring;
 }
 
 static uint16_t segment_of(const struct ring_frame *frame)
@@ -220,7 +228,15 @@ int port_inline_new(struct port **ret_port)
 
 void port_inline_give(struct port *port, enum pol_side side, struct ring *ring)
 {
-    ring_close(atomic_exchange(&self_of(port)->given[index_of(side)], ring));
+    struct ring *before = atomic_exchange(&self_of(port)->given[index_of(side)], ring);
+
+    if (before != nothing())
+        ring_close(before);
+}
+
+void port_inline_take_away(struct port *port, enum pol_side side)
+{
+    port_inline_give(port, side, nothing());
 }
 
 void port_inline_set_mtu(struct port *port, enum pol_side towards, uint32_t mtu_now)

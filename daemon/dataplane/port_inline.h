@@ -14,6 +14,9 @@ int port_inline_new(struct port **ret_port); /* without rings; 0 or -ENOMEM */
  */
 void port_inline_give(struct port *port, enum pol_side side, struct ring *ring);
 
+/* Any thread: the port has no ring for a side any more, as above. */
+void port_inline_take_away(struct port *port, enum pol_side side);
+
 /* Any thread: how long an IP datagram may be that leaves towards a side. */
 void port_inline_set_mtu(struct port *port, enum pol_side towards, uint32_t mtu);
 

@@ -133,6 +133,22 @@ class Ports(Truth):
         self.expect("dataplane_running", True)
         self.expect_flow()
 
+    def test_an_interface_of_another_name_is_no_port(self):
+        """It is not watched any more: whoever has renamed it may open it."""
+        self.firewall("link", "set", "lan0", "down")
+        self.firewall("link", "set", "lan0", "name", "gone0")
+        self.firewall("link", "set", "gone0", "up")
+        self.expect("dataplane_running", False, r"^lan0 \(inside\): there is no such interface")
+        with self.lab.capture("server") as capture:
+            for _ in range(20):
+                self.lab.sender("client").send(frames.ethernet(lab.SERVER_MAC, lab.CLIENT_MAC,
+                                                               frames.echo(lab.CLIENT, lab.FILES)))
+            capture.expect_none(lambda frame: not frame.outgoing and frame.src == lab.CLIENT, "a frame of the client")
+        self.firewall("link", "set", "gone0", "down")
+        self.firewall("link", "set", "gone0", "name", "lan0")
+        self.expect("dataplane_running", True, seconds=BACK)
+        self.expect_flow()
+
     def test_a_port_that_is_down_shows_with_the_command_that_helps(self):
         for device, side in (("lan0", "inside"), ("wan0", "outside")):
             self.firewall("link", "set", device, "down")
@@ -206,6 +222,12 @@ class Standstill(Truth):
                 self.assertIn("the dataplane is not running", self.check("dns_allowlist")["detail"])
             self.assertGreater(took, 0.5)
             self.expect("dataplane_running", True)
+
+    def test_interfaces_that_nobody_looks_at_are_not_called_right(self):
+        with freeze.frozen(self.lab.policyd.process.pid, "ports"):
+            self.expect("dataplane_config", False, "^the interfaces have not been looked at for", seconds=3)
+            self.all_but("dataplane_config")
+        self.expect("dataplane_config", True)
 
     def test_a_policy_that_a_worker_cannot_take_is_given_up(self):
         before = self.lab.get("/api/v1/policy").body

@@ -354,3 +354,10 @@ Test(attach, a_filter_that_went_while_its_side_was_down_is_there_before_it_is_up
     expect_up("wan", true);
     cr_assert(look("wan").guarded);
 }
+
+Test(attach, what_was_seen_long_ago_is_not_claimed)
+{
+    cr_assert_eq(make("lan", "wan", false), 0);
+    expect(attach_wrong, "");
+    expect(attach_wrong, "the interfaces have not been looked at for 2");
+}
