@@ -41,6 +41,7 @@ struct side {
                                   we have just set it up; 0: it is one */
     struct link_facts facts;   /* of the newest look */
     char problem[LINK_REASON]; /* why it could not be attached; empty: it is, or is missing */
+    bool quiet;                /* problems are told to who starts us, not logged */
 };
 
 struct attach {
@@ -131,7 +132,7 @@ static void note_problem(struct side *side, int rc, const struct text *error)
         snprintf(problem, sizeof(problem), "%s", error->ptr);
     else if (rc < 0)
         snprintf(problem, sizeof(problem), "%s: %s", side->name, strerror(-rc));
-    if (*problem && strcmp(problem, side->problem) != 0)
+    if (*problem && !side->quiet && strcmp(problem, side->problem) != 0)
         log_error("%s", problem);
     memcpy(side->problem, problem, sizeof(problem));
 }
@@ -476,7 +477,7 @@ int attach_new(const struct attach_options *options, struct attach **ret_attach,
     memcpy(attach->ports, options->ports, ports);
     attach->side_count = options->names[ATTACH_OUTSIDE] ? ATTACH_SIDES : 1;
     for (size_t i = 0; i < attach->side_count; i++)
-        attach->sides[i].name = options->names[i];
+        attach->sides[i] = (struct side){.name = options->names[i], .quiet = true};
     pthread_mutex_init(&attach->lock, NULL);
     attach->stop = eventfd(0, EFD_CLOEXEC);
     rc = attach->stop < 0 ? -errno : link_watch_open(&attach->watch);
@@ -487,6 +488,8 @@ int attach_new(const struct attach_options *options, struct attach **ret_attach,
     if (rc < 0)
         return refuse(attach, rc, ret_error);
 
+    for (size_t i = 0; i < attach->side_count; i++)
+        attach->sides[i].quiet = false;
     warn_of_missing(attach);
     *ret_attach = attach;
     return 0;
