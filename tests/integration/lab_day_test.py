@@ -240,19 +240,20 @@ class Day:
                 return False
 
     def raw(self):
-        """What no socket sends: from a source without a group, in the middle of no connection, and from outside."""
+        """What no socket sends: from a source without a group, in the middle of no connection, and from outside. The ports
+        are none that the kernel chooses for the connections above."""
         inside, outside = self.lab.sender("client"), self.lab.sender("server")
         there, back = [], []
         for mine, watched, files, never, resolver in ((lab.CLIENT, lab.WATCHED, lab.FILES, lab.SHORT, lab.RESOLVER),
                                                       (lab.CLIENT6, lab.WATCHED6, lab.FILES6, lab.SHORT6, lab.RESOLVER6)):
-            there += [frames.tcp(watched, files, 40001, 80), frames.udp(watched, files, 40001, ECHO, b"x"),
-                      frames.tcp(mine, never, 40002, ECHO, frames.ACK, 5, 7, b"x"),
-                      frames.tcp(mine, files, 40002, 22, frames.ACK | frames.PSH, 5, 7, b"x"),
-                      frames.udp(mine, resolver, 40003, 53, question("ads.example.com", 1)),
-                      frames.udp(mine, OTHERS[":" in mine], 40003, 53, question("www.example.com", 1)),
+            there += [frames.tcp(watched, files, 20001, 80), frames.udp(watched, files, 20001, ECHO, b"x"),
+                      frames.tcp(mine, never, 20002, ECHO, frames.ACK, 5, 7, b"x"),
+                      frames.tcp(mine, files, 20002, 22, frames.ACK | frames.PSH, 5, 7, b"x"),
+                      frames.udp(mine, resolver, 20003, 53, question("ads.example.com", 1)),
+                      frames.udp(mine, OTHERS[":" in mine], 20003, 53, question("www.example.com", 1)),
                       frames.echo(mine, files)]
-            back += [frames.tcp(files, mine, 80, 22), frames.tcp(files, mine, ECHO, 40004),
-                     frames.udp(files, mine, NEVER_UDP, 40005, b"x")]
+            back += [frames.tcp(files, mine, 80, 22), frames.tcp(files, mine, ECHO, 20004),
+                     frames.udp(files, mine, NEVER_UDP, 20005, b"x")]
         there = [frames.ethernet(lab.SERVER_MAC, lab.CLIENT_MAC, packet) for packet in there]
         back = [frames.ethernet(lab.CLIENT_MAC, lab.SERVER_MAC, packet) for packet in back]
         while not self.ended.wait(0.02):
