@@ -52,9 +52,19 @@ bool tcp_follow(struct flow *flow, const pol_packet *packet, bool reply)
     return flow->phase != before;
 }
 
+static bool is_syn(const pol_packet *packet)
+{
+    return (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK | POL_TCP_RST)) == POL_TCP_SYN;
+}
+
+bool tcp_opens_backwards(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    return reply && flow->phase == TCP_CLOSING && is_syn(packet);
+}
+
 bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool reply)
 {
-    if ((packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK | POL_TCP_RST)) != POL_TCP_SYN)
+    if (!is_syn(packet))
         return false;
     if (flow->phase == TCP_ESTABLISHED && flow->state != FLOW_DENIED)
         return false;

@@ -19,6 +19,10 @@ bool tcp_follow(struct flow *flow, const pol_packet *packet, bool reply);
  * without ACK and no repetition, on a flow that is opening, closing or denied. */
 bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool reply);
 
+/* Whether this SYN of the responder, without ACK, opens a connection of its own: the flow is
+ * over. A SYN before that may be a simultaneous open (RFC 9293 3.5). */
+bool tcp_opens_backwards(const struct flow *flow, const pol_packet *packet, bool reply);
+
 /* Whether this SYN+ACK on an established flow answers a SYN of another connection: the responder
  * has forgotten this one. */
 bool tcp_answers_another(const struct flow *flow, const pol_packet *packet, bool reply);

@@ -123,6 +123,14 @@ static bool wrong_side(const struct flow *flow, const pol_packet *packet, bool r
            !(flow->verdict_flags & POL_V_SIDE_INFERRED) && (packet->side == flow->side) == reply;
 }
 
+/* RSTs are not checked, so the flow may be alive: it stays. */
+static bool opens_from_outside(const pol_worker *worker, const struct flow *flow,
+                               const pol_packet *packet, bool reply)
+{
+    return packet->side == POL_SIDE_OUTSIDE && !worker->opts.admit_outside &&
+           packet->tuple.proto == PROTO_TCP && tcp_opens_backwards(flow, packet, reply);
+}
+
 static void known(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     uint32_t index = passage->flow;
@@ -133,6 +141,10 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
 
     if (wrong_side(flow, packet, reply)) {
         deny_and_report(worker, passage, POL_WHY_WRONG_SIDE, verdict);
+        return;
+    }
+    if (opens_from_outside(worker, flow, packet, reply)) {
+        deny_and_report(worker, passage, POL_WHY_OUTSIDE, verdict);
         return;
     }
     follow(worker, index, packet, reply);
