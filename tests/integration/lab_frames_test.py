@@ -88,6 +88,10 @@ class Shapes:
         with self.lab.inside(part):
             return shapes.Listener("eth0")
 
+    def assert_answered(self, address):
+        """A busy kernel leaves out an echo now and then, through a plain bridge too."""
+        self.assertIn("answered", (self.lab.ping(address) for _ in range(3)))
+
     def wait_for(self, name, value, **labels):
         end = time.monotonic() + 5
         while self.lab.counter(name, **labels) < value and time.monotonic() < end:
@@ -270,7 +274,7 @@ class Shapes:
             return self.lab.counter("policyd_control_frames_total", kind=kind, action="pass")
         before = {kind: passed(kind) for kind in ("arp", "ndp")}
         for address in (lab.FILES, lab.FILES6):
-            self.assertEqual(self.lab.ping(address), "answered")
+            self.assert_answered(address)
         for kind, count in before.items():
             self.assertGreaterEqual(passed(kind), count + 2)
 
@@ -323,7 +327,7 @@ class Shapes:
         self.assertGreater(self.lab.counter("policyd_malformed_total"), 1000)
         self.assertIsNone(self.lab.policyd.process.poll())
         for address in (lab.FILES, lab.FILES6):
-            self.assertEqual(self.lab.ping(address), "answered")
+            self.assert_answered(address)
 
 
 class OneWorker(Shapes, lab.LabTest):

@@ -84,6 +84,10 @@ class Leases:
         with open(self.log.name, encoding="utf-8", errors="replace") as log:
             raise AssertionError(f"not within {seconds} s: {what}\n{log.read()}")
 
+    def assert_answered(self, address):
+        """A busy kernel leaves out an echo now and then, through a plain bridge too."""
+        self.assertIn("answered", (self.lab.ping(address) for _ in range(3)))
+
     def dropped(self, kind):
         return self.lab.counter("policyd_control_frames_total", kind=kind, action="drop")
 
@@ -114,7 +118,7 @@ class Leases:
             log = self.dhclient(broadcast)
             address = self.until("a lease", lambda: re.search(
                 r"inet (192\.0\.2\.1\d\d)/24", self.lab.ip("client", "-4", "addr", "show", "dev", "eth0"))).group(1)
-            self.assertEqual(self.lab.ping(lab.FILES), "answered")
+            self.assert_answered(lab.FILES)
             server.expect(lambda frame: frame.dport == SERVER_PORT and (frame.src, frame.dst) == (address, lab.GATEWAY),
                           "a renewal by unicast", seconds=15)
             server.expect(lambda frame: frame.outgoing and frame.sport == SERVER_PORT and frame.dst == address and
@@ -139,7 +143,7 @@ class Leases:
             r"inet6 2001:db8:0:1:200:5eff:fe00:5310/64 scope global .*dynamic",
             self.lab.ip("client", "-6", "addr", "show", "dev", "eth0")))
         self.until("a route", lambda: "default via fe80::" in self.lab.ip("client", "-6", "route"))
-        self.assertEqual(self.lab.ping(lab.FILES6), "answered")
+        self.assert_answered(lab.FILES6)
 
     def test_nobody_inside_is_a_router(self):
         dropped = self.dropped("ndp")
