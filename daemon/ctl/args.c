@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/args.h"
 
+#include <errno.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/suggest.h"
 
 #define MOST_OPTIONS 32 /* in one table */
+#define MOST_CHOICES 8  /* of one option */
+#define NUMBER_MAX   1000000000
 
 int args_reject(struct args *args, const char *format, ...)
 {
@@ -70,9 +73,10 @@ static int unknown_option(struct args *args, const char *name, size_t len)
 }
 
 /* `inline_value` is what followed "=" or the letter in the same argument; NULL: nothing. */
-static int take(struct args *args, const struct args_option *option, const char *inline_value,
-                const char **ret_value)
+static int take_value(struct args *args, const struct args_option *option, const char *inline_value,
+                      const char **ret_value)
 {
+    args->option = option;
     if (!option->value) {
         if (inline_value)
             return args_reject(args, "--%s takes no value", option->name);
@@ -95,7 +99,7 @@ static int take_long(struct args *args, const char *text, const char **ret_value
 
     for (const struct args_option *option = args->options; option->name; option++) {
         if (strlen(option->name) == len && memcmp(option->name, text, len) == 0)
-            return take(args, option, equals ? equals + 1 : NULL, ret_value);
+            return take_value(args, option, equals ? equals + 1 : NULL, ret_value);
     }
     return unknown_option(args, text, len);
 }
@@ -104,7 +108,7 @@ static int take_short(struct args *args, const char *text, const char **ret_valu
 {
     for (const struct args_option *option = args->options; option->name; option++) {
         if (option->letter && option->letter == text[0])
-            return take(args, option, text[1] ? text + 1 : NULL, ret_value);
+            return take_value(args, option, text[1] ? text + 1 : NULL, ret_value);
     }
     return args_reject(args, "unknown option \"-%s\"", text);
 }
@@ -131,4 +135,90 @@ int args_next(struct args *args, const char **ret_value)
     if (argument[1] == '-')
         return take_long(args, argument + 2, ret_value);
     return take_short(args, argument + 1, ret_value);
+}
+
+static int put_number(struct args *args, const char *value, uint64_t *ret_number)
+{
+    char *end;
+    unsigned long number;
+
+    errno = 0;
+    number = strtoul(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end || errno || number < 1 || number > NUMBER_MAX)
+        return args_reject(args, "--%s: \"%s\" is no number from 1 to %d", args->option->name,
+                           value, NUMBER_MAX);
+    *ret_number = number;
+    return 0;
+}
+
+static int put_choice(struct args *args, const char *value, int *ret_choice)
+{
+    const char *choices[MOST_CHOICES + 1] = {0};
+    char name[64], words[64], *rest = words;
+    int choice;
+
+    snprintf(name, sizeof(name), "--%s", args->option->name);
+    snprintf(words, sizeof(words), "%s", args->option->value);
+    for (int i = 0; i < MOST_CHOICES && rest; i++)
+        choices[i] = strsep(&rest, "|");
+
+    choice = args_choice(args, name, value, choices);
+    if (choice < 0)
+        return ARGS_ERROR;
+    *ret_choice = choice;
+    return 0;
+}
+
+static int put(struct args *args, int id, const char *value, void *request)
+{
+    void *place = (char *)request + id % ARGS_PLACES;
+
+    switch ((enum args_kind)(id / ARGS_PLACES)) {
+    case ARGS_KIND_TEXT:
+        *(const char **)place = value;
+        return 0;
+    case ARGS_KIND_SWITCH:
+        *(bool *)place = true;
+        return 0;
+    case ARGS_KIND_NUMBER:
+        return put_number(args, value, place);
+    case ARGS_KIND_CHOICE:
+        return put_choice(args, value, place);
+    case ARGS_KIND_SECOND:
+        *(int *)place = 1;
+    }
+    return 0;
+}
+
+bool args_read(struct args *args, args_take_fn take, void *request)
+{
+    const char *value = "";
+    int id, rc;
+
+    while ((id = args_next(args, &value)) != ARGS_END) {
+        rc = id;
+        if (id >= ARGS_PLACES)
+            rc = put(args, id, value, request);
+        else if (take && id != ARGS_ERROR)
+            rc = take(args, id, value, request);
+
+        if (rc == ARGS_WORD)
+            args_reject(args, "unexpected argument \"%s\"", value);
+        if (rc < 0)
+            return false;
+    }
+    return true;
+}
+
+void args_help(struct text *out, const struct args_option *options)
+{
+    char left[64];
+
+    for (; options->name; options++) {
+        snprintf(left, sizeof(left), "%c%c%c --%s%s%s", options->letter ? '-' : ' ',
+                 options->letter ? options->letter : ' ', options->letter ? ',' : ' ',
+                 options->name, options->value ? " " : "", options->value ? options->value : "");
+        text_addf(out, "  %-33s %s\n", left, options->help);
+    }
+    text_addf(out, "  %-33s %s\n", "-h, --help", "this text");
 }

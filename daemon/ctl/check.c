@@ -11,59 +11,37 @@
 #include "ctl/show.h"
 #include "ctl/verb.h"
 
-enum { OPTION_FORMAT = 1, OPTION_JSON, OPTION_NO_COLOR };
-
-static const struct args_option options[] = {
-    {OPTION_FORMAT, 'o', "output", "table|json", "how to print the result (table)"},
-    {OPTION_JSON, 0, "json", NULL, "the same as -o json"},
-    {OPTION_NO_COLOR, 0, "no-color", NULL, "no colours, not even on a terminal"},
-    {0},
-};
-
 struct request {
     const char *file;
-    enum output_format format;
+    int format; /* enum output_format */
     bool no_color;
 };
 
-static int take_option(struct args *args, int id, const char *value, struct request *request)
+static const struct args_option options[] = {
+    {VERB_OUTPUT(struct request, "table|json", "how to print the result (table)")},
+    {VERB_JSON(struct request)},
+    {VERB_NO_COLOR(struct request)},
+    {0},
+};
+
+static int take_file(struct args *args, int id, const char *value, void *user)
 {
-    switch (id) {
-    case OPTION_FORMAT:
-        return output_format(args, value, OUTPUT_TABLE | OUTPUT_JSON, &request->format);
-    case OPTION_JSON:
-        request->format = OUTPUT_JSON;
-        return 0;
-    case OPTION_NO_COLOR:
-        request->no_color = true;
-        return 0;
-    case ARGS_WORD:
-        if (request->file)
-            return args_reject(args, "one FILE at a time, not also \"%s\"", value);
-        request->file = value;
-        return 0;
-    default:
-        return id;
-    }
+    struct request *request = user;
+
+    (void)id;
+    if (request->file)
+        return args_reject(args, "one FILE at a time, not also \"%s\"", value);
+    request->file = value;
+    return 0;
 }
 
-static bool read_request(struct args *args, struct request *ret_request)
+static bool read_request(struct args *args, struct request *request)
 {
-    struct request request = {.format = OUTPUT_TABLE};
-    const char *value;
-    int id;
-
-    while ((id = args_next(args, &value)) != ARGS_END) {
-        if (take_option(args, id, value, &request) < 0)
-            return false;
-    }
-    if (!request.file) {
-        args_reject(args, "which FILE? (\"-\" reads standard input)");
+    if (!args_read(args, take_file, request))
         return false;
-    }
-
-    *ret_request = request;
-    return true;
+    if (!request->file)
+        args_reject(args, "which FILE? (\"-\" reads standard input)");
+    return request->file;
 }
 
 static const struct {
@@ -216,7 +194,7 @@ static int check_file(pol_ctx *ctx, const struct request *request)
 
 static int run(struct args *args)
 {
-    struct request request;
+    struct request request = {.format = OUTPUT_TABLE};
     pol_ctx *ctx = NULL;
     int code;
 

@@ -78,7 +78,7 @@ static int make_worker(struct engine *engine, const struct engine_options *from,
     pol_worker_options_init(&options, sizeof(options));
     options.flow_capacity = flow_capacity(from->capture_bytes);
     options.pending_capacity = PENDING_CAPACITY;
-    options.sni_check = from->sni_check;
+    options.sni_check = (uint8_t)from->sni_check;
     options.trust_all_resolvers = from->resolver_count == 0;
     options.trusted_resolvers = from->resolvers;
     options.trusted_resolver_count = from->resolver_count;

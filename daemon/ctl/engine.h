@@ -20,7 +20,7 @@ struct engine_options {
     size_t resolver_count;
     pol_prefix *inside; /* none: all sources of the policy */
     size_t inside_count;
-    uint8_t sni_check;      /* enum pol_sni_check */
+    int sni_check;          /* enum pol_sni_check */
     uint64_t capture_bytes; /* bounds the number of flows; 0: unknown */
 };
 

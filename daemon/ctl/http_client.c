@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,25 +89,28 @@ static void join(const char *url, const char *path, struct text *out)
 }
 
 bool http_client_get(const char *url, const char *path, const char *token,
-                     struct http_reply *ret_reply, struct text *error)
+                     struct http_reply *ret_reply)
 {
     struct http_reply reply = {0};
-    struct text full = {0};
+    struct text full = {0}, error = {0};
     CURL *curl = curl_easy_init();
     bool ok = false;
 
     join(url, path, &full);
     if (!curl || full.failed)
-        text_add(error, "out of memory");
+        text_add(&error, "out of memory");
     else
-        ok = perform(curl, full.ptr, token, &reply, error);
+        ok = perform(curl, full.ptr, token, &reply, &error);
 
     curl_easy_cleanup(curl);
     text_fini(&full);
-    if (ok)
+    if (ok) {
         *ret_reply = reply;
-    else
+    } else {
+        fprintf(stderr, "policyctl: %s; is policyd running there?\n", error.ptr);
         text_fini(&reply.body);
+    }
+    text_fini(&error);
     return ok;
 }
 
@@ -234,12 +238,18 @@ static bool is_token(const char *text)
     return *text != '\0';
 }
 
-bool http_client_read_token(const char *file, char **ret_token, struct text *error)
+bool http_client_read_token(const char *file, const char *who, char **ret_token, struct text *error)
 {
     char *content = NULL, *start;
     size_t len = 0;
-    int rc = fs_read_file(file, TOKEN_LIMIT, &content, &len);
+    int rc;
 
+    if (!file || !file[0]) {
+        text_addf(error, "%s a token: --token-file FILE or POLICYCTL_TOKEN_FILE", who);
+        return false;
+    }
+
+    rc = fs_read_file(file, TOKEN_LIMIT, &content, &len);
     if (rc < 0) {
         text_addf(error, "%s: %s", file, strerror(-rc));
         return false;

@@ -15,10 +15,10 @@ struct http_reply {
 
 /*
  * GET of `path` below `url`, within 5 seconds, without proxies and redirects. `token` may be NULL.
- * False, with a text that says what to look at, when no answer came.
+ * False, with a line on stderr that says what to look at, when no answer came.
  */
 bool http_client_get(const char *url, const char *path, const char *token,
-                     struct http_reply *ret_reply, struct text *error);
+                     struct http_reply *ret_reply);
 
 /* A GET whose answer has no end of its own. */
 struct http_client_stream {
@@ -39,8 +39,10 @@ bool http_client_follow(const struct http_client_stream *stream, struct http_rep
 
 /*
  * Reads a token from a file: one line, blanks around it removed. The caller's to free().
- * False with a text on failure.
+ * False with a text on failure; without a file (NULL or "") it begins with `who`: "the stream
+ * needs".
  */
-bool http_client_read_token(const char *file, char **ret_token, struct text *error);
+bool http_client_read_token(const char *file, const char *who, char **ret_token,
+                            struct text *error);
 
 #endif

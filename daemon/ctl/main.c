@@ -6,30 +6,10 @@
 
 #include "ctl/verb.h"
 
-static const struct verb *const verbs[] = {&verb_replay, &verb_check, &verb_ready, &verb_stats,
-                                           &verb_tap, &verb_port};
+static const struct verb *const verbs[] = {&verb_replay, &verb_check, &verb_ready,
+                                           &verb_stats,  &verb_tap,   &verb_port};
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
-
-static void add_options(struct text *out, const struct args_option *options)
-{
-    char left[64];
-
-    for (; options->name; options++) {
-        snprintf(left, sizeof(left), "%c%c%c --%s%s%s", options->letter ? '-' : ' ',
-                 options->letter ? options->letter : ' ', options->letter ? ',' : ' ',
-                 options->name, options->value ? " " : "", options->value ? options->value : "");
-        text_addf(out, "  %-33s %s\n", left, options->help);
-    }
-}
-
-void verb_help(const struct verb *verb, struct text *out)
-{
-    text_addf(out, "Usage: policyctl %s %s\n\n%s\n\nOptions:\n", verb->name, verb->synopsis,
-              verb->about);
-    add_options(out, verb->options);
-    text_addf(out, "  %-33s %s\n", "-h, --help", "this text");
-}
 
 static int print_text(FILE *file, struct text *text, int code)
 {
@@ -67,7 +47,9 @@ static int print_verb_help(const struct verb *verb)
 {
     struct text out = {0};
 
-    verb_help(verb, &out);
+    text_addf(&out, "Usage: policyctl %s %s\n\n%s\n\nOptions:\n", verb->name, verb->synopsis,
+              verb->about);
+    args_help(&out, verb->options);
     return print_text(stdout, &out, EXIT_OK);
 }
 

@@ -5,25 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-int output_format(struct args *args, const char *value, unsigned allowed,
-                  enum output_format *ret_format)
-{
-    static const char *const words[] = {"table", "json", "jsonl"};
-    const char *choices[4] = {0};
-    int count = 0;
-
-    for (int i = 0; i < 3; i++) {
-        if (!(allowed & 1u << i))
-            continue;
-        if (strcmp(value, words[i]) == 0) {
-            *ret_format = (enum output_format)(1u << i);
-            return 0;
-        }
-        choices[count++] = words[i];
-    }
-    return args_choice(args, "--output", value, choices) < 0 ? ARGS_ERROR : 0;
-}
-
 bool output_write(struct text *text)
 {
     if (text->failed) {

@@ -2,14 +2,10 @@
 #ifndef CTL_OUTPUT_H
 #define CTL_OUTPUT_H
 
-#include "ctl/args.h"
+#include "core/text.h"
 
-/* What "-o" says. Or-ed where several are meant. */
-enum output_format { OUTPUT_TABLE = 1 << 0, OUTPUT_JSON = 1 << 1, OUTPUT_JSONL = 1 << 2 };
-
-/* Reads the value of -o. Returns 0, or ARGS_ERROR when it is none of `allowed`. */
-int output_format(struct args *args, const char *value, unsigned allowed,
-                  enum output_format *ret_format);
+/* What "-o" says: the order of the words in the verbs' tables. */
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 
 /*
  * Writes a text to standard output and empties it. False, with a line on stderr, when it did not

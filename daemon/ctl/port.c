@@ -11,31 +11,32 @@
 #include "ctl/verb.h"
 #include "link/link.h"
 
-enum { OPTION_FORMAT = 1, OPTION_JSON, OPTION_NO_COLOR };
-
-static const struct args_option options[] = {
-    {OPTION_FORMAT, 'o', "output", "table|json", "how to print what \"show\" finds (table)"},
-    {OPTION_JSON, 0, "json", NULL, "the same as -o json"},
-    {OPTION_NO_COLOR, 0, "no-color", NULL, "no colours, not even on a terminal"},
-    {0},
-};
-
 enum action { ACTION_NONE, ACTION_SHOW, ACTION_RELEASE };
 
 struct request {
     enum action action;
     const char **names; /* as many as there are arguments, at most */
     size_t name_count;
-    enum output_format format;
-    bool format_given;
+    int format; /* enum output_format, or FORMAT_DEFAULT */
     bool no_color;
 };
 
+#define FORMAT_DEFAULT (-1) /* neither --output nor --json: a table */
+
+static const struct args_option options[] = {
+    {VERB_OUTPUT(struct request, "table|json", "how to print what \"show\" finds (table)")},
+    {VERB_JSON(struct request)},
+    {VERB_NO_COLOR(struct request)},
+    {0},
+};
+
 /* The first word is what to do, the others are interfaces. */
-static int take_word(struct args *args, const char *word, struct request *request)
+static int take_word(struct args *args, int id, const char *word, void *user)
 {
     static const char *const actions[] = {"show", "release"};
+    struct request *request = user;
 
+    (void)id;
     if (request->action != ACTION_NONE) {
         request->names[request->name_count++] = word;
         return 0;
@@ -52,47 +53,20 @@ static int take_word(struct args *args, const char *word, struct request *reques
     return ARGS_ERROR;
 }
 
-static int take_option(struct args *args, int id, const char *value, struct request *request)
-{
-    switch (id) {
-    case OPTION_FORMAT:
-        request->format_given = true;
-        return output_format(args, value, OUTPUT_TABLE | OUTPUT_JSON, &request->format);
-    case OPTION_JSON:
-        request->format_given = true;
-        request->format = OUTPUT_JSON;
-        return 0;
-    case OPTION_NO_COLOR:
-        request->no_color = true;
-        return 0;
-    case ARGS_WORD:
-        return take_word(args, value, request);
-    default:
-        return id;
-    }
-}
-
 static int check_request(struct args *args, const struct request *request)
 {
     if (request->action == ACTION_NONE)
         return args_reject(args, "say what to do: show or release");
     if (request->action == ACTION_RELEASE && request->name_count == 0)
         return args_reject(args, "release needs the name of an interface");
-    if (request->action == ACTION_RELEASE && request->format_given)
+    if (request->action == ACTION_RELEASE && request->format != FORMAT_DEFAULT)
         return args_reject(args, "release prints nothing; --output and --json are for show");
     return 0;
 }
 
 static bool read_request(struct args *args, struct request *request)
 {
-    const char *value;
-    int id;
-
-    while ((id = args_next(args, &value)) != ARGS_END) {
-        if (take_option(args, id, value, request) < 0)
-            return false;
-    }
-    return check_request(args, request) == 0;
+    return args_read(args, take_word, request) && check_request(args, request) == 0;
 }
 
 /* --- show ------------------------------------------------------------------------------------- */
@@ -179,11 +153,11 @@ static int add_port(const char *name, const struct request *request, bool first,
     if (!facts.index)
         return complain(name, "there is no such interface; \"ip link\" lists them", EXIT_INVALID);
 
-    if (request->format == OUTPUT_TABLE) {
-        show_port(out, name, &facts, show_colours(stdout, request->no_color));
-    } else {
+    if (request->format == OUTPUT_JSON) {
         text_add(out, first ? "" : ",");
         add_json(out, name, &facts);
+    } else {
+        show_port(out, name, &facts, show_colours(stdout, request->no_color));
     }
     return EXIT_OK;
 }
@@ -269,7 +243,7 @@ static int release(const struct request *request)
 
 static int run(struct args *args)
 {
-    struct request request = {.format = OUTPUT_TABLE};
+    struct request request = {.format = FORMAT_DEFAULT};
     int code = EXIT_USAGE;
 
     request.names = calloc((size_t)args->argc + 1, sizeof(*request.names));

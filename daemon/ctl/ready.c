@@ -9,54 +9,19 @@
 #include "ctl/show.h"
 #include "ctl/verb.h"
 
-enum { OPTION_URL = 1, OPTION_FORMAT, OPTION_JSON, OPTION_NO_COLOR };
-
-static const struct args_option options[] = {
-    {OPTION_URL, 0, "url", "URL", "where policyd listens (" HTTP_CLIENT_URL ")"},
-    {OPTION_FORMAT, 'o', "output", "table|json", "how to print the answer (table)"},
-    {OPTION_JSON, 0, "json", NULL, "the same as -o json"},
-    {OPTION_NO_COLOR, 0, "no-color", NULL, "no colours, not even on a terminal"},
-    {0},
-};
-
 struct request {
     const char *url;
-    enum output_format format;
+    int format; /* enum output_format */
     bool no_color;
 };
 
-static int take_option(struct args *args, int id, const char *value, struct request *request)
-{
-    switch (id) {
-    case OPTION_URL:
-        request->url = value;
-        return 0;
-    case OPTION_FORMAT:
-        return output_format(args, value, OUTPUT_TABLE | OUTPUT_JSON, &request->format);
-    case OPTION_JSON:
-        request->format = OUTPUT_JSON;
-        return 0;
-    case OPTION_NO_COLOR:
-        request->no_color = true;
-        return 0;
-    case ARGS_WORD:
-        return args_reject(args, "unexpected argument \"%s\"", value);
-    default:
-        return id;
-    }
-}
-
-static bool read_request(struct args *args, struct request *request)
-{
-    const char *value;
-    int id;
-
-    while ((id = args_next(args, &value)) != ARGS_END) {
-        if (take_option(args, id, value, request) < 0)
-            return false;
-    }
-    return true;
-}
+static const struct args_option options[] = {
+    {VERB_URL(struct request)},
+    {VERB_OUTPUT(struct request, "table|json", "how to print the answer (table)")},
+    {VERB_JSON(struct request)},
+    {VERB_NO_COLOR(struct request)},
+    {0},
+};
 
 static pol_str text_of(const cJSON *object, const char *key)
 {
@@ -146,17 +111,12 @@ static int run(struct args *args)
 {
     struct request request = {.url = HTTP_CLIENT_URL, .format = OUTPUT_TABLE};
     struct http_reply reply;
-    struct text error = {0};
     int code;
 
-    if (!read_request(args, &request))
+    if (!args_read(args, NULL, &request))
         return EXIT_USAGE;
-
-    if (!http_client_get(request.url, "/ready", NULL, &reply, &error)) {
-        fprintf(stderr, "policyctl: %s; is policyd running there?\n", error.ptr);
-        text_fini(&error);
+    if (!http_client_get(request.url, "/ready", NULL, &reply))
         return EXIT_UNREACHABLE;
-    }
 
     code = print_answer(&request, &reply);
     text_fini(&reply.body);

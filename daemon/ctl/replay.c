@@ -13,38 +13,31 @@
 #include "ctl/table.h"
 #include "ctl/verb.h"
 
-enum {
-    OPTION_READ = 1,
-    OPTION_POLICY,
-    OPTION_FORMAT,
-    OPTION_JSON,
-    OPTION_TRUST_RESOLVER,
-    OPTION_INSIDE,
-    OPTION_SNI_CHECK,
-    OPTION_QUIET,
-    OPTION_NO_COLOR
-};
-
-static const struct args_option options[] = {
-    {OPTION_READ, 'r', "read", "CAPTURE", "pcap or pcapng file; \"-\" reads standard input"},
-    {OPTION_POLICY, 'p', "policy", "FILE", "policy document (JSON)"},
-    {OPTION_FORMAT, 'o', "output", "table|json|jsonl", "how to print the records (table)"},
-    {OPTION_JSON, 0, "json", NULL, "the same as -o json"},
-    {OPTION_TRUST_RESOLVER, 0, "trust-resolver", "ADDR",
-     "learn from this resolver only; repeatable (all)"},
-    {OPTION_INSIDE, 0, "inside", "CIDR", "what is inside; repeatable (all sources of the policy)"},
-    {OPTION_SNI_CHECK, 0, "sni-check", "off|log|enforce", "whether SNI and DNS must agree (log)"},
-    {OPTION_QUIET, 'q', "quiet", NULL, "no summary and no progress on stderr"},
-    {OPTION_NO_COLOR, 0, "no-color", NULL, "no colours, not even on a terminal"},
-    {0},
-};
-
 struct request {
     const char *capture;
     const char *policy;
-    enum output_format format;
+    int format; /* enum output_format */
     bool quiet, no_color;
     struct engine_options engine;
+};
+
+enum { OPTION_TRUST_RESOLVER = 1, OPTION_INSIDE };
+
+static const struct args_option options[] = {
+    {ARGS_TEXT(struct request, capture), 'r', "read", "CAPTURE",
+     "pcap or pcapng file; \"-\" reads standard input"},
+    {ARGS_TEXT(struct request, policy), 'p', "policy", "FILE", "policy document (JSON)"},
+    {VERB_OUTPUT(struct request, "table|json|jsonl", "how to print the records (table)")},
+    {VERB_JSON(struct request)},
+    {OPTION_TRUST_RESOLVER, 0, "trust-resolver", "ADDR",
+     "learn from this resolver only; repeatable (all)"},
+    {OPTION_INSIDE, 0, "inside", "CIDR", "what is inside; repeatable (all sources of the policy)"},
+    {ARGS_CHOICE(struct request, engine.sni_check), 0, "sni-check", "off|log|enforce",
+     "whether SNI and DNS must agree (log)"},
+    {ARGS_SWITCH(struct request, quiet), 'q', "quiet", NULL,
+     "no summary and no progress on stderr"},
+    {VERB_NO_COLOR(struct request)},
+    {0},
 };
 
 static void request_fini(struct request *request)
@@ -85,60 +78,24 @@ static int add_inside(struct args *args, const char *value, struct engine_option
     return 0;
 }
 
-static int set_sni_check(struct args *args, const char *value, struct engine_options *engine)
+static int take_option(struct args *args, int id, const char *value, void *user)
 {
-    static const char *const words[] = {"off", "log", "enforce", NULL}; /* enum pol_sni_check */
-    int choice = args_choice(args, "--sni-check", value, words);
+    struct request *request = user;
 
-    if (choice < 0)
-        return ARGS_ERROR;
-    engine->sni_check = (uint8_t)choice;
-    return 0;
-}
-
-static int take_option(struct args *args, int id, const char *value, struct request *request)
-{
     switch (id) {
-    case OPTION_READ:
-        request->capture = value;
-        return 0;
-    case OPTION_POLICY:
-        request->policy = value;
-        return 0;
-    case OPTION_FORMAT:
-        return output_format(args, value, OUTPUT_TABLE | OUTPUT_JSON | OUTPUT_JSONL,
-                             &request->format);
-    case OPTION_JSON:
-        request->format = OUTPUT_JSON;
-        return 0;
     case OPTION_TRUST_RESOLVER:
         return add_resolver(args, value, &request->engine);
     case OPTION_INSIDE:
         return add_inside(args, value, &request->engine);
-    case OPTION_SNI_CHECK:
-        return set_sni_check(args, value, &request->engine);
-    case OPTION_QUIET:
-        request->quiet = true;
-        return 0;
-    case OPTION_NO_COLOR:
-        request->no_color = true;
-        return 0;
-    case ARGS_WORD:
-        return args_reject(args, "unexpected argument \"%s\"; a capture is given with -r", value);
     default:
-        return id;
+        return args_reject(args, "unexpected argument \"%s\"; a capture is given with -r", value);
     }
 }
 
 static bool read_request(struct args *args, struct request *request)
 {
-    const char *value;
-    int id;
-
-    while ((id = args_next(args, &value)) != ARGS_END) {
-        if (take_option(args, id, value, request) < 0)
-            return false;
-    }
+    if (!args_read(args, take_option, request))
+        return false;
 
     if (!request->capture)
         args_reject(args, "which capture? Say -r CAPTURE");

@@ -10,58 +10,19 @@
 #include "ctl/show.h"
 #include "ctl/verb.h"
 
-enum { OPTION_URL = 1, OPTION_TOKEN_FILE, OPTION_FORMAT, OPTION_JSON };
-
-static const struct args_option options[] = {
-    {OPTION_URL, 0, "url", "URL", "where policyd listens (" HTTP_CLIENT_URL ")"},
-    {OPTION_TOKEN_FILE, 0, "token-file", "FILE", "holds the API token ($POLICYCTL_TOKEN_FILE)"},
-    {OPTION_FORMAT, 'o', "output", "table|json", "how to print the answer (table)"},
-    {OPTION_JSON, 0, "json", NULL, "the same as -o json"},
-    {0},
-};
-
 struct request {
     const char *url;
     const char *token_file;
-    enum output_format format;
+    int format; /* enum output_format */
 };
 
-static int take_option(struct args *args, int id, const char *value, struct request *request)
-{
-    switch (id) {
-    case OPTION_URL:
-        request->url = value;
-        return 0;
-    case OPTION_TOKEN_FILE:
-        request->token_file = value;
-        return 0;
-    case OPTION_FORMAT:
-        return output_format(args, value, OUTPUT_TABLE | OUTPUT_JSON, &request->format);
-    case OPTION_JSON:
-        request->format = OUTPUT_JSON;
-        return 0;
-    case ARGS_WORD:
-        return args_reject(args, "unexpected argument \"%s\"", value);
-    default:
-        return id;
-    }
-}
-
-static bool read_request(struct args *args, struct request *request)
-{
-    const char *value;
-    int id;
-
-    while ((id = args_next(args, &value)) != ARGS_END) {
-        if (take_option(args, id, value, request) < 0)
-            return false;
-    }
-    if (!request->token_file || !request->token_file[0]) {
-        args_reject(args, "the statistics need a token: --token-file FILE or POLICYCTL_TOKEN_FILE");
-        return false;
-    }
-    return true;
-}
+static const struct args_option options[] = {
+    {VERB_URL(struct request)},
+    {VERB_TOKEN_FILE(struct request)},
+    {VERB_OUTPUT(struct request, "table|json", "how to print the answer (table)")},
+    {VERB_JSON(struct request)},
+    {0},
+};
 
 static void show_value(struct text *out, const char *path, const cJSON *value)
 {
@@ -154,14 +115,10 @@ static int judge_reply(const struct request *request, const struct http_reply *r
 static int ask(const struct request *request, const char *token)
 {
     struct http_reply reply;
-    struct text error = {0};
     int code;
 
-    if (!http_client_get(request->url, "/api/v1/stats", token, &reply, &error)) {
-        fprintf(stderr, "policyctl: %s; is policyd running there?\n", error.ptr);
-        text_fini(&error);
+    if (!http_client_get(request->url, "/api/v1/stats", token, &reply))
         return EXIT_UNREACHABLE;
-    }
 
     code = judge_reply(request, &reply);
     text_fini(&reply.body);
@@ -178,8 +135,8 @@ static int run(struct args *args)
     char *token = NULL;
     int code;
 
-    if (!read_request(args, &request) ||
-        !http_client_read_token(request.token_file, &token, &args->error))
+    if (!args_read(args, NULL, &request) ||
+        !http_client_read_token(request.token_file, "the statistics need", &token, &args->error))
         return EXIT_USAGE;
 
     code = ask(&request, token);

@@ -17,57 +17,50 @@
 #include "ctl/tap_line.h"
 #include "ctl/verb.h"
 
-#define STREAM     "/api/v1/wiretap/stream"
-#define SECOND     UINT64_C(1000000000)
-#define AGAIN_NS   (2 * SECOND) /* between two attempts to get back a lost stream */
-#define LOOK_NS    100000000    /* how soon Ctrl-C is noticed meanwhile */
-#define NUMBER_MAX 1000000000
+#define STREAM   "/api/v1/wiretap/stream"
+#define SECOND   UINT64_C(1000000000)
+#define AGAIN_NS (2 * SECOND) /* between two attempts to get back a lost stream */
+#define LOOK_NS  100000000    /* how soon Ctrl-C is noticed meanwhile */
 
-enum {
-    OPTION_URL = 1,
-    OPTION_TOKEN_FILE,
-    OPTION_FORMAT,
-    OPTION_JSON,
-    OPTION_NO_COLOR,
-    OPTION_COUNT,
-    OPTION_FOR,
-    OPTION_FILTER /* and those behind it: filters[id - OPTION_FILTER] */
-};
+/* The first of the filters; the id of filters[i] is that of FILTER + i. */
+#define FILTER 1
 
 static const char *const filters[] = {"src_cidr", "dst_cidr", "hostname", "proto",
                                       "src_port", "dst_port", "kind"};
 
 #define KIND (sizeof(filters) / sizeof(filters[0]) - 1)
 
-static const struct args_option options[] = {
-    {OPTION_FILTER + 0, 0, "src", "CIDR", "flows opened from this address or network"},
-    {OPTION_FILTER + 1, 0, "dst", "CIDR", "flows to this address or network"},
-    {OPTION_FILTER + 2, 0, "hostname", "REGEX", "names this is found in, caseless"},
-    {OPTION_FILTER + 3, 0, "proto", "PROTO", "tcp, udp, icmp, icmpv6 or a number"},
-    {OPTION_FILTER + 4, 0, "src-port", "PORTS", "source port, or range such as 8000-8999"},
-    {OPTION_FILTER + 5, 0, "dst-port", "PORTS", "destination port, or range"},
-    {OPTION_FILTER + 6, 0, "kind", "KIND", "flow, update, deny or dns (all but dns)"},
-    {OPTION_COUNT, 'n', "count", "N", "end after so many events"},
-    {OPTION_FOR, 0, "for", "SECONDS", "end after this time"},
-    {OPTION_URL, 0, "url", "URL", "where policyd listens (" HTTP_CLIENT_URL ")"},
-    {OPTION_TOKEN_FILE, 0, "token-file", "FILE", "holds the API token ($POLICYCTL_TOKEN_FILE)"},
-    {OPTION_FORMAT, 'o', "output", "table|json", "a line for people or a JSON object (table)"},
-    {OPTION_JSON, 0, "json", NULL, "the same as -o json"},
-    {OPTION_NO_COLOR, 0, "no-color", NULL, "no colours, not even on a terminal"},
-    {0},
-};
-
 struct tap {
     const char *url, *token_file;
+    int format; /* enum output_format */
+    bool no_color, colours;
+    uint64_t count, seconds; /* 0: without end */
     char *token;
     struct text path; /* with the filters */
-    bool filtered, kinds_given, json, no_color, colours;
-    uint64_t count, seconds; /* 0: without end */
-    uint64_t deadline;       /* clock_mono(); 0: none */
+    bool filtered, kinds_given;
+    uint64_t deadline; /* clock_mono(); 0: none */
     uint64_t shown;
     struct sse sse;
     bool connected; /* it was, at least once */
     bool broken;    /* the output cannot be written, or what comes is no stream of ours */
+};
+
+static const struct args_option options[] = {
+    {FILTER + 0, 0, "src", "CIDR", "flows opened from this address or network"},
+    {FILTER + 1, 0, "dst", "CIDR", "flows to this address or network"},
+    {FILTER + 2, 0, "hostname", "REGEX", "names this is found in, caseless"},
+    {FILTER + 3, 0, "proto", "PROTO", "tcp, udp, icmp, icmpv6 or a number"},
+    {FILTER + 4, 0, "src-port", "PORTS", "source port, or range such as 8000-8999"},
+    {FILTER + 5, 0, "dst-port", "PORTS", "destination port, or range"},
+    {FILTER + 6, 0, "kind", "KIND", "flow, update, deny or dns (all but dns)"},
+    {ARGS_NUMBER(struct tap, count), 'n', "count", "N", "end after so many events"},
+    {ARGS_NUMBER(struct tap, seconds), 0, "for", "SECONDS", "end after this time"},
+    {VERB_URL(struct tap)},
+    {VERB_TOKEN_FILE(struct tap)},
+    {VERB_OUTPUT(struct tap, "table|json", "a line for people or a JSON object (table)")},
+    {VERB_JSON(struct tap)},
+    {VERB_NO_COLOR(struct tap)},
+    {0},
 };
 
 static volatile sig_atomic_t interrupted;
@@ -88,80 +81,26 @@ static void add_filter(struct tap *tap, size_t which, const char *value)
     tap->kinds_given |= which == KIND;
 }
 
-static int take_number(struct args *args, const char *option, const char *value,
-                       uint64_t *ret_number)
+static int take_filter(struct args *args, int id, const char *value, void *user)
 {
-    char *end;
-    unsigned long number;
-
-    errno = 0;
-    number = strtoul(value, &end, 10);
-    if (value[0] < '0' || value[0] > '9' || *end || errno || number < 1 || number > NUMBER_MAX)
-        return args_reject(args, "--%s: \"%s\" is no number from 1 to %d", option, value,
-                           NUMBER_MAX);
-    *ret_number = number;
-    return 0;
-}
-
-static int take_format(struct args *args, const char *value, struct tap *tap)
-{
-    enum output_format format;
-    int rc = output_format(args, value, OUTPUT_TABLE | OUTPUT_JSON, &format);
-
-    if (rc == 0)
-        tap->json = format == OUTPUT_JSON;
-    return rc;
-}
-
-static int take_option(struct args *args, int id, const char *value, struct tap *tap)
-{
-    switch (id) {
-    case OPTION_URL:
-        tap->url = value;
-        return 0;
-    case OPTION_TOKEN_FILE:
-        tap->token_file = value;
-        return 0;
-    case OPTION_FORMAT:
-        return take_format(args, value, tap);
-    case OPTION_JSON:
-        tap->json = true;
-        return 0;
-    case OPTION_NO_COLOR:
-        tap->no_color = true;
-        return 0;
-    case OPTION_COUNT:
-        return take_number(args, "count", value, &tap->count);
-    case OPTION_FOR:
-        return take_number(args, "for", value, &tap->seconds);
-    case ARGS_WORD:
-        return args_reject(args, "unexpected argument \"%s\"", value);
-    default:
-        if (id >= OPTION_FILTER)
-            add_filter(tap, (size_t)(id - OPTION_FILTER), value);
-        return id;
-    }
+    (void)args;
+    if (id != ARGS_WORD)
+        add_filter(user, (size_t)(id - FILTER), value);
+    return id;
 }
 
 static bool read_request(struct args *args, struct tap *tap)
 {
-    const char *value;
-    int id;
-
     text_add(&tap->path, STREAM);
-    while ((id = args_next(args, &value)) != ARGS_END)
-        if (take_option(args, id, value, tap) < 0)
-            return false;
+    if (!args_read(args, take_filter, tap))
+        return false;
+
     if (!tap->kinds_given) {
         add_filter(tap, KIND, "flow");
         add_filter(tap, KIND, "update");
         add_filter(tap, KIND, "deny");
     }
-    if (!tap->token_file || !tap->token_file[0]) {
-        args_reject(args, "the stream needs a token: --token-file FILE or POLICYCTL_TOKEN_FILE");
-        return false;
-    }
-    return http_client_read_token(tap->token_file, &tap->token, &args->error);
+    return http_client_read_token(tap->token_file, "the stream needs", &tap->token, &args->error);
 }
 
 static bool is_over(const struct tap *tap)
@@ -181,7 +120,7 @@ static bool show(struct tap *tap, const char *name, const char *data)
 {
     struct text out = {0};
 
-    if (tap->json)
+    if (tap->format == OUTPUT_JSON)
         text_addf(&out, "%s\n", data);
     else if (!tap_line(&out, name, data, tap->colours))
         return true; /* an event of a later version */
@@ -231,7 +170,7 @@ static bool begin(struct tap *tap)
     struct text head = {0};
 
     tap->connected = true;
-    if (tap->json)
+    if (tap->format == OUTPUT_JSON)
         return true;
 
     tap_line_head(&head);

@@ -31,6 +31,15 @@ extern const struct verb verb_replay;
 extern const struct verb verb_stats;
 extern const struct verb verb_tap;
 
-void verb_help(const struct verb *verb, struct text *out);
+/* Options that several verbs have: rows of their tables; `type` is the verb's request. */
+#define VERB_OUTPUT(type, words, help) ARGS_CHOICE(type, format), 'o', "output", words, help
+#define VERB_NO_COLOR(type)                                                                        \
+    ARGS_SWITCH(type, no_color), 0, "no-color", NULL, "no colours, not even on a terminal"
+#define VERB_JSON(type) ARGS_SECOND(type, format), 0, "json", NULL, "the same as -o json"
+#define VERB_URL(type)                                                                             \
+    ARGS_TEXT(type, url), 0, "url", "URL", "where policyd listens (" HTTP_CLIENT_URL ")"
+#define VERB_TOKEN_FILE(type)                                                                      \
+    ARGS_TEXT(type, token_file), 0, "token-file", "FILE",                                          \
+        "holds the API token ($POLICYCTL_TOKEN_FILE)"
 
 #endif
