@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BUCKETS 1024
+#include "ctl/record_store.h"
+
 #define ETHERTYPE_ARP 0x0806 /* RFC 826 */
 #define DATAGRAMS     256    /* in pieces, whose other fragments may still come */
 
@@ -19,14 +20,10 @@ struct datagram {
 
 struct records {
     struct records_options options;
-    struct record **all; /* in order of creation until records_finish() */
-    size_t count, capacity;
-    struct record **buckets; /* flows by worker's id, or by tuple where there is none */
-    size_t bucket_count;     /* a power of two */
+    struct record_store store;
     struct records_totals totals;
     struct datagram datagrams[DATAGRAMS]; /* a ring */
     size_t datagram_count;                /* ever put into it */
-    bool failed;
 };
 
 static bool is_denial(unsigned action)
@@ -47,24 +44,11 @@ struct records *records_new(const struct records_options *options)
         return NULL;
 
     records->options = *options;
-    records->bucket_count = FIRST_BUCKETS;
-    records->buckets = calloc(FIRST_BUCKETS, sizeof(struct record *));
-    if (!records->buckets) {
+    if (!record_store_init(&records->store, options->seed)) {
         free(records);
         return NULL;
     }
     return records;
-}
-
-static void record_free(struct record *record)
-{
-    if (!record)
-        return;
-
-    free(record->sni);
-    free(record->names);
-    free(record->dns);
-    free(record);
 }
 
 void records_free(struct records *records)
@@ -72,153 +56,28 @@ void records_free(struct records *records)
     if (!records)
         return;
 
-    for (size_t i = 0; i < records->count; i++)
-        record_free(records->all[i]);
-    free(records->all);
-    free(records->buckets);
+    record_store_fini(&records->store);
     free(records);
 }
 
 bool records_failed(const struct records *records)
 {
-    return records->failed;
+    return records->store.failed;
 }
 
 size_t records_count(const struct records *records)
 {
-    return records->count;
+    return records->store.count;
 }
 
 const struct record *records_at(const struct records *records, size_t index)
 {
-    return records->all[index];
+    return records->store.all[index];
 }
 
 const struct records_totals *records_totals(const struct records *records)
 {
     return &records->totals;
-}
-
-/* The table: chains with newer records in front, so that of two with one tuple the newer is found.
- */
-
-static uint64_t mix(uint64_t hash, uint64_t word)
-{
-    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 29;
-}
-
-static uint64_t mix_addr(uint64_t hash, const pol_addr *addr)
-{
-    uint64_t halves[2];
-
-    memcpy(halves, addr->bytes, sizeof(halves));
-    return mix(mix(hash, halves[0]), halves[1]);
-}
-
-static struct record **bucket_of(const struct records *records, const struct record *key)
-{
-    uint64_t hash = mix(records->options.seed, key->verdict.flow);
-    uint64_t ports = (uint64_t)key->tuple.src_port << 16 | key->tuple.dst_port;
-
-    if (key->verdict.flow == 0) {
-        hash = mix_addr(mix_addr(hash, &key->tuple.src), &key->tuple.dst);
-        hash = mix(hash, ports << 16 | (uint64_t)key->tuple.proto << 8 | key->icmp_type);
-    }
-    return &records->buckets[hash & (records->bucket_count - 1)];
-}
-
-static bool same_addr(const pol_addr *a, const pol_addr *b)
-{
-    return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
-static bool same_tuple(const pol_tuple *a, const pol_tuple *b)
-{
-    return same_addr(&a->src, &b->src) && same_addr(&a->dst, &b->dst) &&
-           a->src_port == b->src_port && a->dst_port == b->dst_port && a->proto == b->proto;
-}
-
-static bool same_flow(const struct record *a, const struct record *b)
-{
-    if (a->verdict.flow || b->verdict.flow)
-        return a->verdict.flow == b->verdict.flow;
-    return same_tuple(&a->tuple, &b->tuple) && a->vlan == b->vlan && a->icmp_type == b->icmp_type &&
-           a->icmp_code == b->icmp_code;
-}
-
-static struct record *find(const struct records *records, const struct record *key)
-{
-    struct record *record = *bucket_of(records, key);
-
-    while (record && !same_flow(record, key))
-        record = record->next;
-    return record;
-}
-
-static void link_record(struct records *records, struct record *record)
-{
-    struct record **bucket = bucket_of(records, record);
-
-    record->next = *bucket;
-    *bucket = record;
-}
-
-static void grow_table(struct records *records)
-{
-    struct record **wider = calloc(records->bucket_count * 2, sizeof(struct record *));
-
-    if (!wider)
-        return; /* longer chains, nothing worse */
-
-    free(records->buckets);
-    records->buckets = wider;
-    records->bucket_count *= 2;
-    for (size_t i = 0; i < records->count; i++) {
-        if (records->all[i]->kind == RECORD_FLOW)
-            link_record(records, records->all[i]);
-    }
-}
-
-/* Makes room for one more and takes the record over; it is freed when there is no room. */
-static struct record *append(struct records *records, struct record *record)
-{
-    size_t capacity = records->capacity ? records->capacity * 2 : FIRST_BUCKETS;
-    struct record **wider = records->all;
-
-    if (record && records->count == records->capacity) {
-        wider = realloc(records->all, capacity * sizeof(*wider));
-        if (wider) {
-            records->all = wider;
-            records->capacity = capacity;
-        }
-    }
-
-    if (!record || !wider) {
-        record_free(record);
-        records->failed = true;
-        return NULL;
-    }
-
-    record->order = records->count;
-    records->all[records->count++] = record;
-    return record;
-}
-
-static struct record *add_flow(struct records *records, const struct record *key)
-{
-    struct record *record = malloc(sizeof(*record));
-
-    if (record)
-        *record = *key;
-    record = append(records, record);
-    if (!record)
-        return NULL;
-
-    link_record(records, record);
-    if (records->count > records->bucket_count)
-        grow_table(records);
-    return record;
 }
 
 /* Names */
@@ -276,7 +135,7 @@ static void set_names(struct records *records, struct record *record, pol_mono n
     if (record->names)
         record->names_len = join_names(grants, count, record->names);
     else
-        records->failed = true;
+        records->store.failed = true;
 }
 
 /* Packets */
@@ -342,7 +201,7 @@ static bool goes_in(const struct record *record, const pol_packet *packet,
                     const pol_verdict *verdict)
 {
     if (verdict->flags & POL_V_RELATED)
-        return same_addr(&packet->tuple.dst, &record->tuple.src);
+        return record_same_addr(&packet->tuple.dst, &record->tuple.src);
     return verdict->flags & POL_V_REPLY;
 }
 
@@ -403,8 +262,8 @@ static struct record *find_datagram(const struct records *records, const pol_pac
             &records->datagrams[(records->datagram_count - age) % DATAGRAMS];
 
         if (datagram->id == packet->frag_id && datagram->proto == packet->tuple.proto &&
-            same_addr(&datagram->src, &packet->tuple.src) &&
-            same_addr(&datagram->dst, &packet->tuple.dst))
+            record_same_addr(&datagram->src, &packet->tuple.src) &&
+            record_same_addr(&datagram->dst, &packet->tuple.dst))
             return datagram->record;
     }
     return NULL;
@@ -418,7 +277,7 @@ static struct record *record_of(const struct records *records, const pol_packet 
     if (key->verdict.flow == 0 && continues_datagram(packet))
         record = find_datagram(records, packet);
     if (!record)
-        record = find(records, key);
+        record = record_store_find(&records->store, key);
 
     if (record && key->verdict.flow == 0 &&
         now >= record->last + idle_of(&records->options.idle, key->tuple.proto))
@@ -433,7 +292,7 @@ static void add_packet(struct records *records, const pol_packet *packet,
     struct record *record = record_of(records, packet, &key, now);
 
     if (!record)
-        record = add_flow(records, &key);
+        record = record_store_add_flow(&records->store, &key);
     if (!record)
         return;
 
@@ -480,7 +339,7 @@ static void count_frame(struct records_totals *totals, const pol_packet *packet,
 void records_packet(struct records *records, const pol_packet *packet, const pol_verdict *verdict,
                     pol_mono now)
 {
-    if (records->failed)
+    if (records->store.failed)
         return;
 
     count_action(&records->totals, verdict->action);
@@ -503,7 +362,7 @@ static void set_sni(struct records *records, struct record *record, const pol_ev
     free(record->sni);
     record->sni = strdup(event->name);
     if (!record->sni)
-        records->failed = true;
+        records->store.failed = true;
 }
 
 static bool tells_verdict(unsigned kind)
@@ -514,7 +373,7 @@ static bool tells_verdict(unsigned kind)
 static void flow_event(struct records *records, const pol_event *event)
 {
     struct record key = {.kind = RECORD_FLOW, .verdict = event->verdict};
-    struct record *record = event->verdict.flow ? find(records, &key) : NULL;
+    struct record *record = event->verdict.flow ? record_store_find(&records->store, &key) : NULL;
 
     if (!record)
         return;
@@ -565,12 +424,12 @@ static void dns_event(struct records *records, const pol_event *event)
         free(record);
         record = NULL;
     }
-    append(records, record);
+    record_store_append(&records->store, record);
 }
 
 void records_event(struct records *records, const pol_event *event)
 {
-    if (records->failed)
+    if (records->store.failed)
         return;
 
     if (event->kind == POL_EV_DNS)
@@ -579,17 +438,7 @@ void records_event(struct records *records, const pol_event *event)
         flow_event(records, event);
 }
 
-static int compare_records(const void *left, const void *right)
-{
-    const struct record *a = *(struct record *const *)left, *b = *(struct record *const *)right;
-
-    if (a->first != b->first)
-        return a->first < b->first ? -1 : 1;
-    return a->order < b->order ? -1 : a->order > b->order;
-}
-
 void records_finish(struct records *records)
 {
-    if (records->count)
-        qsort(records->all, records->count, sizeof(*records->all), compare_records);
+    record_store_sort(&records->store);
 }
