@@ -436,7 +436,7 @@ static void check_idle_keys(const struct config *config, struct config_place pla
                             struct text *errors)
 {
     bool capture = config->value.dataplane.capture != NULL;
-    bool one_thread = capture || config->value.dataplane.monitor_driver == CONFIG_MONITOR_LIBPCAP;
+    bool one_thread = capture || config->value.dataplane.monitor;
 
     if (config->value.dataplane.inline_pair.count && is_set(config, "dataplane.inside"))
         config_report(errors, place,
@@ -445,8 +445,10 @@ static void check_idle_keys(const struct config *config, struct config_place pla
     if (!capture && (config->value.dataplane.loop || is_set(config, "dataplane.pace")))
         config_report(errors, place, "dataplane.pace and dataplane.loop are for dataplane.capture");
     if (one_thread && config->value.runtime.workers > 1)
-        config_report(errors, place, "runtime.workers: %s is read by one worker; leave the key out",
-                      capture ? "a capture" : "libpcap");
+        config_report(errors, place,
+                      "runtime.workers: %s is read by one worker, since several would judge a DNS "
+                      "answer and the connection behind it in no order; leave the key out",
+                      capture ? "a capture" : "a monitor port");
 }
 
 bool config_check(const struct config *config, const char *name, struct text *errors)

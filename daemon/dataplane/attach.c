@@ -81,22 +81,17 @@ static int open_rings(struct attach *attach, size_t number, int index, struct te
     return rc;
 }
 
-static int open_sockets(struct attach *attach, int index, struct text *error)
+static int open_socket(struct attach *attach, int index, struct text *error)
 {
-    struct packet_socket sockets[attach->options.port_count];
+    struct packet_socket socket;
     int rc;
 
-    rc = port_monitor_sockets(attach->sides[0].name, index, attach->options.port_count, sockets,
-                              error);
-    if (rc < 0)
-        return rc;
+    if (attach->options.port_count == 0) /* it opens the interface itself */
+        return 0;
 
-    for (size_t i = 0; i < attach->options.port_count; i++) {
-        if (rc == 0)
-            rc = port_monitor_give(attach->ports[i], sockets[i]);
-        if (rc < 0)
-            packet_socket_close(&sockets[i]);
-    }
+    rc = port_monitor_socket(attach->sides[0].name, index, &socket, error);
+    if (rc == 0 && (rc = port_monitor_give(attach->ports[0], socket)) < 0)
+        packet_socket_close(&socket);
     return rc;
 }
 
@@ -106,7 +101,7 @@ static int open_side(struct attach *attach, size_t number, int index, struct tex
     int rc;
 
     if (!is_inline(attach))
-        return open_sockets(attach, index, error);
+        return open_socket(attach, index, error);
 
     rc = link_guard(attach->sides[number].name, error);
     return rc < 0 ? rc : open_rings(attach, number, index, error);
@@ -168,7 +163,7 @@ static int guard_again(struct side *side)
     struct text error = {0};
     int rc;
 
-    rc = link_guard(side->name, &error);
+    rc = link_guard_again(side->name, &error);
     note_problem(side, rc, &error);
     if (rc == 0)
         log_warn("%s was open to the host's kernel; it is guarded again", side->name);

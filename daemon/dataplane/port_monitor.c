@@ -212,8 +212,8 @@ static bool is_loopback(const char *name)
     return found;
 }
 
-int port_monitor_sockets(const char *name, int index, size_t count,
-                         struct packet_socket *ret_sockets, struct text *ret_error)
+int port_monitor_socket(const char *name, int index, struct packet_socket *ret_socket,
+                        struct text *ret_error)
 {
     struct packet_socket_options options = {
         .name = name,
@@ -227,7 +227,7 @@ int port_monitor_sockets(const char *name, int index, size_t count,
         .ignore_outgoing = is_loopback(name),
     };
 
-    return packet_sockets_open(&options, count, ret_sockets, ret_error);
+    return packet_sockets_open(&options, 1, ret_socket, ret_error);
 }
 
 int port_monitor_give(struct port *port, struct packet_socket socket)

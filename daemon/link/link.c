@@ -152,13 +152,13 @@ static char default_switch(void)
 
 /* --- guard ------------------------------------------------------------------------------------ */
 
-static int check(const struct link_state *state, const char *name, struct text *error)
+static int check(const struct link_state *state, const char *name, bool in_use, struct text *error)
 {
     if (!state->facts.index) {
         text_addf(error, "port \"%s\": there is no such interface; \"ip link\" lists them", name);
         return -ENODEV;
     }
-    if (state->facts.taken[0]) {
+    if (state->facts.taken[0] && !in_use) {
         text_addf(error, "port \"%s\" %s", name, state->facts.taken);
         return -EBUSY;
     }
@@ -187,13 +187,13 @@ static int close_wire(struct rtnl *rtnl, const struct link_state *state, struct 
 }
 
 /* An address may have been set meanwhile, or the interface renamed or replaced. */
-static int check_guarded(struct rtnl *rtnl, const char *name, struct text *error)
+static int check_guarded(struct rtnl *rtnl, const char *name, bool in_use, struct text *error)
 {
     struct link_state state;
     int rc = link_state_read(rtnl, name, &state);
 
     if (rc == 0)
-        rc = check(&state, name, error);
+        rc = check(&state, name, in_use, error);
     else
         refuse(error, name, "rtnetlink", "", rc);
     if (rc == 0 && !state.facts.guarded)
@@ -219,20 +219,30 @@ static int start(const char *name, struct rtnl **ret_rtnl, struct link_state *re
     return 0;
 }
 
-int link_guard(const char *name, struct text *ret_error)
+static int guard(const char *name, bool in_use, struct text *error)
 {
     struct rtnl *rtnl = NULL;
     struct link_state state;
-    int rc = start(name, &rtnl, &state, ret_error);
+    int rc = start(name, &rtnl, &state, error);
 
     if (rc == 0)
-        rc = check(&state, name, ret_error);
+        rc = check(&state, name, in_use, error);
     if (rc == 0)
-        rc = close_wire(rtnl, &state, ret_error);
+        rc = close_wire(rtnl, &state, error);
     if (rc == 0)
-        rc = check_guarded(rtnl, name, ret_error);
+        rc = check_guarded(rtnl, name, in_use, error);
     rtnl_close(rtnl);
     return rc;
+}
+
+int link_guard(const char *name, struct text *ret_error)
+{
+    return guard(name, false, ret_error);
+}
+
+int link_guard_again(const char *name, struct text *ret_error)
+{
+    return guard(name, true, ret_error);
 }
 
 /* --- release ---------------------------------------------------------------------------------- */
@@ -271,7 +281,7 @@ int link_release(const char *name, struct text *ret_error)
     int rc = start(name, &rtnl, &state, ret_error);
 
     if (rc == 0 && !state.facts.index)
-        rc = check(&state, name, ret_error);
+        rc = check(&state, name, true, ret_error);
     if (rc == 0 && bears_our_marks(&state))
         rc = open_wire(rtnl, &state, ret_error);
     rtnl_close(rtnl);

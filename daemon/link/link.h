@@ -68,6 +68,12 @@ int link_look(const char *name, struct link_facts *ret_facts);
 int link_guard(const char *name, struct text *ret_error);
 
 /*
+ * The same for a port in use that someone has opened again, also when it has been taken meanwhile:
+ * its frames are ours, and what the host would do with them is worse than what it loses.
+ */
+int link_guard_again(const char *name, struct text *ret_error);
+
+/*
  * Undoes link_guard(): ARP on, disable_ipv6 as the host's new interfaces have it, filter away, and
  * the clsact qdisc too when no filter is on it any more. The interface stays up. What does not bear
  * our marks (the filter; or, without it, both ARP and IPv6 off) is left as it is.

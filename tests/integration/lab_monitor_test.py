@@ -24,7 +24,6 @@ POLICY = {
 
 
 class Monitor:
-    workers = 1
     driver = "afpacket"
 
     @classmethod
@@ -40,8 +39,7 @@ class Monitor:
     def config(cls):
         path = f"{cls.lab.directory}/monitor.yaml"
         with open(path, "w", encoding="utf-8") as file:
-            json.dump({"dataplane": {"monitor": "lan0", "monitor_driver": cls.driver},
-                       "runtime": {"workers": cls.workers}}, file)
+            json.dump({"dataplane": {"monitor": "lan0", "monitor_driver": cls.driver}}, file)
         return path
 
     def finding(self, address, port):
@@ -106,12 +104,8 @@ class Monitor:
         self.wait_for(lambda: self.lab.counter("dp_packets_total") > before, "nothing is heard")
 
 
-class OneWorker(Monitor, unittest.TestCase):
+class PacketSocket(Monitor, unittest.TestCase):
     pass
-
-
-class FourWorkers(Monitor, unittest.TestCase):
-    workers = 4
 
 
 class Libpcap(Monitor, unittest.TestCase):

@@ -162,8 +162,7 @@ static const struct {
     {"dataplane: {monitor: a, loop: true}\n", "dataplane.loop are for dataplane.capture"},
     {"dataplane: {monitor: a, pace: real}\n", "dataplane.loop are for dataplane.capture"},
     {"dataplane: {capture: c}\nruntime: {workers: 2}\n", "a capture is read by one worker"},
-    {"dataplane: {monitor: a, monitor_driver: libpcap}\nruntime: {workers: 2}\n",
-     "libpcap is read by one worker"},
+    {"dataplane: {monitor: a}\nruntime: {workers: 2}\n", "a monitor port is read by one worker"},
 };
 
 Test(config, keys_that_contradict_each_other_are_refused)
