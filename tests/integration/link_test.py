@@ -650,8 +650,10 @@ class Watch(Link):
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             while selector.select(max(0, end - time.monotonic())):
-                line = self.process.stdout.readline().decode().rstrip("\n")
-                if re.match(pattern, line):
+                line = self.process.stdout.readline().decode()
+                if not line:
+                    raise AssertionError("the tool has ended")
+                if re.match(pattern, line.rstrip("\n")):
                     return line
         raise AssertionError("nothing like " + pattern)
 
