@@ -229,12 +229,17 @@ static uint32_t related_icmp(const pol_worker *worker, struct flow_key key, uint
     return index;
 }
 
+/* An error goes to who sent what it quotes, or it is forged. */
+static bool goes_to_sender(const pol_packet *error)
+{
+    return memcmp(&error->tuple.dst, &error->inner.src, sizeof(error->inner.src)) == 0;
+}
+
 static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet, uint8_t *ret_end)
 {
     struct flow_key key;
 
-    /* It goes to who sent what it quotes, or it is forged. */
-    if (memcmp(&packet->tuple.dst, &packet->inner.src, sizeof(packet->inner.src)) != 0)
+    if (!goes_to_sender(packet))
         return POL_NONE;
     flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, ret_end);
     if (key.proto != PROTO_ICMP && key.proto != PROTO_ICMPV6)
@@ -247,14 +252,13 @@ static void unrelated_error(pol_worker *worker, struct passage *passage, pol_ver
     const pol_packet *packet = passage->packet;
 
     passage_side(worker, passage, verdict);
-    if (!is_redirect(packet) && dns_query_is_quoted(worker, packet) &&
-        memcmp(&packet->tuple.dst, &packet->inner.src, sizeof(packet->inner.src)) == 0) {
+    if (!is_redirect(packet) && goes_to_sender(packet) && dns_query_is_quoted(worker, packet)) {
         verdict->action = verdict->raw_action = POL_ALLOW;
         verdict->reason = POL_WHY_DNS_QUERY;
         verdict->flags |= POL_V_RELATED | POL_V_REPLY;
     } else if (passage->side == POL_SIDE_OUTSIDE || is_redirect(packet)) {
         deny_and_report(worker, passage, POL_WHY_UNRELATED, verdict);
-    } else if (dns_is_quoted(worker, packet)) {
+    } else if (goes_to_sender(packet) && dns_is_quoted(worker, packet)) {
         verdict->action = verdict->raw_action = POL_ALLOW;
         verdict->reason = POL_WHY_DNS_QUERY;
         verdict->flags |= POL_V_RELATED;
