@@ -394,6 +394,11 @@ static void judge_fragment(pol_worker *worker, struct passage *passage, pol_verd
         if (verdict->action == POL_DENY || verdict->action == POL_REJECT ||
             verdict->action == POL_ANSWER)
             return;
+        /* Its rest may be there already, let through as that of another datagram. */
+        if (passage->flow != POL_NONE && must_be_read(&worker->flows.flows[passage->flow])) {
+            drop_fragment(worker, passage, verdict);
+            return;
+        }
         first = fragments_begin(&worker->fragments, packet, worker->now);
         if (!first)
             return;
