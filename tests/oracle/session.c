@@ -334,10 +334,10 @@ void session_packet(struct session *session, bool reloaded, const struct session
         session->reason = POL_WHY_DENIED_FLOW;
 }
 
-void session_forgotten(struct session *session, bool reloaded)
+void session_forgotten(struct session *session)
 {
     session->denial_count = 0;
-    run_out(session, reloaded);
+    run_out(session, false);
     session->state = SESSION_DENIED;
     session->raw_action = POL_DENY;
     session->reason = POL_WHY_MIDSTREAM;

@@ -71,7 +71,7 @@ void session_open(struct session *session, const struct linear_facts *facts,
 /* One more packet of the flow, after session->list may have changed. */
 void session_packet(struct session *session, bool reloaded, const struct session_segment *segment);
 /* The server's answer to a SYN of another connection: it has forgotten this one. */
-void session_forgotten(struct session *session, bool reloaded);
+void session_forgotten(struct session *session);
 /* It is over. */
 void session_end(struct session *session);
 

@@ -541,7 +541,40 @@ static bool server_segment(struct world *world, pol_packet *packet, bool reloade
     return same_verdict(world, packet, true);
 }
 
-/* The server's half of the handshake, or of another connection's. */
+/* Whether the client may begin another connection without the flow making room for it at once. */
+static bool can_ask_again(const struct world *world, bool reloaded)
+{
+    const struct session *session = &world->session;
+
+    return world->established && !reloaded && session->state == SESSION_ALLOWED &&
+           session->deadline > world->now;
+}
+
+/* The client begins another connection; that may be near the old one. */
+static bool ask_again(struct world *world)
+{
+    static const struct session_segment empty = {.payload = PAYLOAD_NONE};
+    unsigned far = draw_below(&world->draw, 2) ? 100 : 1u << 30;
+    pol_packet syn = world->packet;
+
+    syn.tcp_seq += draw_between(&world->draw, 1, far);
+    syn.tcp_flags = POL_TCP_SYN;
+    syn.payload = (pol_bytes){NULL, 0};
+    session_packet(&world->session, false, &empty);
+    return same_verdict(world, &syn, false);
+}
+
+/* The server has forgotten this connection and answers to another one's SYN. */
+static bool server_forgets(struct world *world, pol_packet *packet)
+{
+    if (!ask_again(world))
+        return false;
+    packet->tcp_ack += draw_between(&world->draw, 0, 1u << 30);
+    session_forgotten(&world->session);
+    return same_verdict(world, packet, true);
+}
+
+/* The server's half of the handshake, of another connection's, or of none. */
 static bool server_syn(struct world *world, pol_packet *packet, bool reloaded)
 {
     unsigned what = draw_below(&world->draw, 5);
@@ -551,11 +584,9 @@ static bool server_syn(struct world *world, pol_packet *packet, bool reloaded)
     if (what == 0) {
         packet->tcp_flags = POL_TCP_SYN;
     } else if (what == 1 && is_begun(world)) {
+        if (can_ask_again(world, reloaded) && draw_percent(&world->draw, 50))
+            return server_forgets(world, packet);
         packet->tcp_ack -= draw_between(&world->draw, 1, 1u << 30);
-        if (world->established) {
-            session_forgotten(&world->session, reloaded);
-            return same_verdict(world, packet, true);
-        }
     } else {
         world->server_answered |= is_begun(world);
     }

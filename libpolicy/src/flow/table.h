@@ -83,6 +83,7 @@ struct flow {
     uint8_t midstream; /* opened without a SYN */
     uint8_t is_dns;    /* DNS over TCP to a trusted resolver */
     uint8_t has_isn;
+    uint8_t syn_again;            /* the opener has sent a SYN of another connection since */
     uint8_t established;          /* the handshake was complete once */
     uint8_t guarded;              /* its collector keeps what was judged until it is acknowledged */
     uint8_t icmp_type, icmp_code; /* of the opening packet */

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/tcp.h"
 
+static bool is_syn(const pol_packet *packet)
+{
+    return (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK | POL_TCP_RST)) == POL_TCP_SYN;
+}
+
 static bool is_syn_ack(const pol_packet *packet)
 {
     return (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) == (POL_TCP_SYN | POL_TCP_ACK);
@@ -15,8 +20,7 @@ static bool answers_syn(const struct flow *flow, const pol_packet *packet)
 
 bool tcp_answers_another(const struct flow *flow, const pol_packet *packet, bool reply)
 {
-    return reply && flow->phase == TCP_ESTABLISHED && is_syn_ack(packet) && flow->has_isn &&
-           !answers_syn(flow, packet);
+    return reply && flow->phase == TCP_ESTABLISHED && is_syn_ack(packet) && flow->syn_again;
 }
 
 static uint8_t phase_after(struct flow *flow, const pol_packet *packet, bool reply)
@@ -44,17 +48,19 @@ static uint8_t phase_after(struct flow *flow, const pol_packet *packet, bool rep
     return flow->established ? TCP_ESTABLISHED : TCP_OPENING;
 }
 
+/* A SYN of the opener that is no repetition of the flow's own. */
+static bool is_another_syn(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    return !reply && is_syn(packet) && (!flow->has_isn || packet->tcp_seq != flow->isn);
+}
+
 bool tcp_follow(struct flow *flow, const pol_packet *packet, bool reply)
 {
     uint8_t before = flow->phase;
 
+    flow->syn_again |= is_another_syn(flow, packet, reply);
     flow->phase = phase_after(flow, packet, reply);
     return flow->phase != before;
-}
-
-static bool is_syn(const pol_packet *packet)
-{
-    return (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK | POL_TCP_RST)) == POL_TCP_SYN;
 }
 
 bool tcp_opens_backwards(const struct flow *flow, const pol_packet *packet, bool reply)
@@ -64,9 +70,6 @@ bool tcp_opens_backwards(const struct flow *flow, const pol_packet *packet, bool
 
 bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool reply)
 {
-    if (!is_syn(packet))
-        return false;
-    if (flow->phase == TCP_ESTABLISHED && flow->state != FLOW_DENIED)
-        return false;
-    return !reply && (!flow->has_isn || packet->tcp_seq != flow->isn);
+    return (flow->phase != TCP_ESTABLISHED || flow->state == FLOW_DENIED) &&
+           is_another_syn(flow, packet, reply);
 }

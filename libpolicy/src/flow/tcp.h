@@ -24,7 +24,8 @@ bool tcp_begins_anew(const struct flow *flow, const pol_packet *packet, bool rep
 bool tcp_opens_backwards(const struct flow *flow, const pol_packet *packet, bool reply);
 
 /* Whether this SYN+ACK on an established flow answers a SYN of another connection: the responder
- * has forgotten this one. */
+ * has forgotten this one. Without such a SYN it is forged or late, and changes nothing. Which SYN
+ * it answers is not looked at: initial sequence numbers may be as near as the opener likes. */
 bool tcp_answers_another(const struct flow *flow, const pol_packet *packet, bool reply);
 
 #endif

@@ -309,6 +309,22 @@ static void locate(const pol_worker *worker, const pol_packet *packet, struct pa
     passage->hash = flow_hash(&worker->flows, &passage->key);
 }
 
+/* A flow ends when another connection takes its place. True: this is the answer to a SYN that was
+ * taken for one of the old connection; the client will repeat it, and it will be judged. */
+static bool give_way(pol_worker *worker, struct passage *passage)
+{
+    const struct flow *flow = &worker->flows.flows[passage->flow];
+    bool reply = passage->end != flow->opener;
+    bool answers = tcp_answers_another(flow, passage->packet, reply);
+
+    if (wrong_side(flow, passage->packet, reply) ||
+        (!answers && !tcp_begins_anew(flow, passage->packet, reply)))
+        return false;
+    end_flow(worker, passage->flow, POL_END_REUSED);
+    passage->flow = POL_NONE;
+    return answers;
+}
+
 static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
@@ -330,16 +346,7 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
             passage->flow = POL_NONE;
     }
     if (passage->flow != POL_NONE && packet->tuple.proto == PROTO_TCP &&
-        tcp_begins_anew(&worker->flows.flows[passage->flow], packet,
-                        passage->end != worker->flows.flows[passage->flow].opener)) {
-        end_flow(worker, passage->flow, POL_END_REUSED);
-        passage->flow = POL_NONE;
-    }
-    if (passage->flow != POL_NONE &&
-        tcp_answers_another(&worker->flows.flows[passage->flow], packet,
-                            passage->end != worker->flows.flows[passage->flow].opener)) {
-        end_flow(worker, passage->flow, POL_END_REUSED);
-        passage->flow = POL_NONE;
+        give_way(worker, passage)) {
         verdict->side = packet->side;
         deny_and_report(worker, passage, POL_WHY_MIDSTREAM, verdict);
         return;

@@ -79,6 +79,23 @@ static const struct {
     {SYN, 100, TCP_OPENING, FLOW_ALLOWED, true, true}, /* opened midstream */
 };
 
+Test(tcp, a_syn_ack_answers_another_connection_only_if_one_was_asked_for)
+{
+    struct flow flow = {.isn = 100, .has_isn = 1, .phase = TCP_ESTABLISHED};
+    pol_packet syn = {.tcp_flags = SYN, .tcp_seq = 100};
+    pol_packet answer = {.tcp_flags = SYN | ACK, .tcp_ack = 102};
+
+    cr_expect(!tcp_answers_another(&flow, &answer, true));
+    tcp_follow(&flow, &syn, false); /* a repetition */
+    cr_expect(!tcp_answers_another(&flow, &answer, true));
+    syn.tcp_seq = 101;
+    tcp_follow(&flow, &syn, true);
+    cr_expect(!tcp_answers_another(&flow, &answer, true), "of the responder");
+    tcp_follow(&flow, &syn, false);
+    cr_expect(tcp_answers_another(&flow, &answer, true));
+    cr_expect(!tcp_answers_another(&flow, &answer, false));
+}
+
 Test(tcp, only_a_new_initial_sequence_number_begins_anew)
 {
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(*beginnings); i++) {
