@@ -99,6 +99,16 @@ static bool may_collect(const pol_worker *worker, const struct flow *flow)
     return flow->watch >= WATCH_CHECK || worker->hellos.used < worker->hellos.count / 2;
 }
 
+/* What a collector has room for. No hello is longer, and what follows one is nobody's concern. */
+static pol_bytes fitting(const struct stream *stream, uint32_t seq, pol_bytes payload)
+{
+    uint32_t from = seq - stream->base;
+
+    if (from < stream->capacity && payload.len > stream->capacity - from)
+        payload.len = stream->capacity - from;
+    return payload;
+}
+
 /* Puts the segment in order and reads what is contiguous by now. */
 static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t seq,
                     pol_bytes payload)
@@ -115,7 +125,7 @@ static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t 
         return;
     }
     stream = &worker->hellos.streams[flow->stream];
-    if (stream_add(stream, seq, payload) != STREAM_OK) {
+    if (stream_add(stream, seq, fitting(stream, seq, payload)) != STREAM_OK) {
         judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
         return;
     }
