@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/steer.h"
 
+#include <string.h>
+
 #include <linux/if_ether.h>
 
 #include <libpolicy/dns.h>
 
 /*
- * Refusals a second and at once, of one worker. A crowd of clients that fall back from IPv6 to IPv4
- * is served; a flood of denied packets does not make us a flood of our own (RFC 4443 2.4 f).
+ * Refusals of one worker. A crowd of clients that fall back from IPv6 to IPv4 is served; a flood of
+ * denied packets does not make us a flood of our own (RFC 4443 2.4 f). No client gets more than a
+ * share, so that one which never stops does not leave the others without an answer.
  */
-#define REFUSALS_PER_SECOND 1000
-#define REFUSALS_AT_ONCE    500
-#define REFUSAL_NS          (POL_SECONDS / REFUSALS_PER_SECOND)
+static const struct {
+    uint64_t ns, most; /* between two, in the long run; waiting that can be saved up */
+} all_refusals = {POL_SECONDS / 1000, 500 * (POL_SECONDS / 1000)},
+  client_refusals = {POL_SECONDS / 100, 100 * (POL_SECONDS / 100)};
 
 enum { ETHERNET_LEN = 14, TAG_LEN = 4, DNS_MESSAGE_MAX = 1232, PROTO_TCP = 6, PROTO_UDP = 17 };
 
 void steer_init(struct steer *steer, struct port *port, bool refuse)
 {
-    *steer =
-        (struct steer){.port = port, .refuse = refuse, .tokens = REFUSALS_AT_ONCE * REFUSAL_NS};
+    *steer = (struct steer){.port = port, .refuse = refuse, .refusals = {all_refusals.most, 0}};
+    for (size_t i = 0; i < STEER_CLIENTS; i++)
+        steer->clients[i].tokens = client_refusals.most;
 }
 
 static enum pol_side other_side(uint8_t side)
@@ -28,17 +33,39 @@ static enum pol_side other_side(uint8_t side)
 
 /* --- replies -------------------------------------------------------------------------------- */
 
-static bool may_refuse(struct steer *steer, pol_mono now)
+static void refill(struct refusals *refusals, uint64_t most, pol_mono now)
 {
-    uint64_t most = REFUSALS_AT_ONCE * REFUSAL_NS, waited = now - steer->filled;
+    uint64_t waited = now - refusals->filled;
 
-    steer->filled = now;
-    steer->tokens = waited < most - steer->tokens ? steer->tokens + waited : most;
-    if (steer->tokens < REFUSAL_NS) {
+    refusals->filled = now;
+    refusals->tokens = waited < most - refusals->tokens ? refusals->tokens + waited : most;
+}
+
+/* Clients that fall together share. */
+static struct refusals *refusals_of(struct steer *steer, const pol_addr *client)
+{
+    uint32_t hash = 0, word;
+
+    for (size_t i = 0; i < sizeof(client->bytes); i += sizeof(word)) {
+        memcpy(&word, client->bytes + i, sizeof(word));
+        hash = (hash ^ word) * 0x9e3779b1;
+        hash ^= hash >> 16;
+    }
+    return &steer->clients[hash % STEER_CLIENTS];
+}
+
+static bool may_refuse(struct steer *steer, const pol_packet *packet, pol_mono now)
+{
+    struct refusals *all = &steer->refusals, *client = refusals_of(steer, &packet->tuple.src);
+
+    refill(all, all_refusals.most, now);
+    refill(client, client_refusals.most, now);
+    if (all->tokens < all_refusals.ns || client->tokens < client_refusals.ns) {
         port_count(&steer->port->counters.unreplied, 1);
         return false;
     }
-    steer->tokens -= REFUSAL_NS;
+    all->tokens -= all_refusals.ns;
+    client->tokens -= client_refusals.ns;
     return true;
 }
 
@@ -76,7 +103,7 @@ static void drop(struct steer *steer, const struct port_frame *frame, const pol_
     if (!steer->refuse || (verdict->action == POL_DENY && !cut))
         return;
     /* A flow is cut once: were its far end not told now, it would wait for hours. */
-    if (!cut && !may_refuse(steer, frame->at))
+    if (!cut && !may_refuse(steer, packet, frame->at))
         return;
 
     refuse(steer, frame, packet);
@@ -164,7 +191,7 @@ static void too_big(struct steer *steer, const struct port_frame *frame, const p
     int status;
 
     port_count(&steer->port->counters.oversized, 1);
-    if (!may_refuse(steer, frame->at))
+    if (!may_refuse(steer, packet, frame->at))
         return;
 
     status = pol_reply_too_big(packet, frame->octets, (enum pol_link)frame->link, mtu, steer->reply,

@@ -7,15 +7,23 @@
 
 #include "dataplane/port.h"
 
+enum { STEER_CLIENTS = 256 };
+
+/* How many refusals may still be sent. */
+struct refusals {
+    uint64_t tokens; /* nanoseconds of waiting, saved up */
+    pol_mono filled; /* when they were last counted */
+};
+
 /*
  * What a verdict does to a frame on a live wire: forward it, drop it, refuse it, answer it. One
  * thread, the worker's.
  */
 struct steer {
     struct port *port;
-    bool refuse;     /* say so to who was denied: dataplane.deny is "reject" */
-    uint64_t tokens; /* refusals that may still be sent, in nanoseconds of waiting */
-    pol_mono filled; /* when they were last counted */
+    bool refuse; /* say so to who was denied: dataplane.deny is "reject" */
+    struct refusals refusals;
+    struct refusals clients[STEER_CLIENTS]; /* by a hash of the client's address */
     uint8_t reply[POL_REPLY_MAX];
 };
 

@@ -176,23 +176,43 @@ Test(steer, udp_is_refused_by_icmp_and_a_reset_is_not_sent)
     cr_assert_eq(sent_to(POL_SIDE_INSIDE).icmp_code, 13);
 }
 
+/* Each from a client of its own. */
+static void flood(unsigned clients)
+{
+    for (unsigned i = 0; i < 10000; i++) {
+        packet.tuple.src.bytes[3] = (uint8_t)(i % clients);
+        act(POL_REJECT, 0);
+    }
+}
+
 Test(steer, a_flood_of_denials_is_no_flood_of_refusals)
 {
     receive(&syn, POL_SIDE_INSIDE);
-    for (int i = 0; i < 10000; i++)
-        act(POL_REJECT, 0);
+    flood(100);
     expect(0, 500, 0);
     cr_assert_eq(wire.port.counters.unreplied, 9500);
 
     received.at += POL_SECONDS / 10; /* 1 000 a second */
-    for (int i = 0; i < 10000; i++)
-        act(POL_REJECT, 0);
+    flood(100);
     expect(0, 600, 0);
 
     received.at += 100 * POL_SECONDS; /* never more than a burst's worth is saved up */
-    for (int i = 0; i < 10000; i++)
-        act(POL_REJECT, 0);
+    flood(100);
     expect(0, 1100, 0);
+}
+
+Test(steer, a_client_that_never_stops_leaves_refusals_for_others)
+{
+    receive(&syn, POL_SIDE_INSIDE);
+    flood(1);
+    expect(0, 100, 0);
+    received.at += POL_SECONDS; /* 100 a second */
+    flood(1);
+    expect(0, 200, 0);
+
+    packet.tuple.src.bytes[3] = 77;
+    act(POL_REJECT, 0);
+    expect(0, 201, 0);
 }
 
 Test(steer, a_cut_connection_is_reset_in_a_flood_too)
@@ -201,8 +221,7 @@ Test(steer, a_cut_connection_is_reset_in_a_flood_too)
 
     data.tcp_flags = POL_TCP_ACK;
     receive(&data, POL_SIDE_INSIDE);
-    for (int i = 0; i < 1000; i++)
-        act(POL_REJECT, 0);
+    flood(100);
     expect(0, 500, 0);
     act(POL_REJECT, POL_V_KNOWN | POL_V_CUT);
     expect(0, 501, 1);
