@@ -17,9 +17,12 @@ struct port_frame {
     uint32_t wire_len; /* octets the frame had on the wire */
     uint16_t segment;  /* of a super-frame: octets of payload in each datagram it will become; 0: it
                           is one datagram */
-    uint8_t link;      /* enum pol_link */
-    uint8_t side;      /* enum pol_side */
-    pol_mono at;       /* on the port's clock, never backwards */
+    /* Where two octets are still to be written on the way out, counted from the frame's first: the
+     * checksum of all from checksum_from on; 0: nowhere. What the sender says, true or not. */
+    uint32_t checksum_from, checksum_at;
+    uint8_t link; /* enum pol_link */
+    uint8_t side; /* enum pol_side */
+    pol_mono at;  /* on the port's clock, never backwards */
 };
 
 /* What became of frames beside their verdict. The port's thread writes, any thread reads. */

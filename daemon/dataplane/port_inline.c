@@ -62,11 +62,16 @@ static void take_given(struct port_inline *self, size_t side)
     self->rings[side] = ring == nothing() ? NULL : ring;
 }
 
-static uint16_t segment_of(const struct ring_frame *frame)
+static void read_offload(const struct ring_frame *frame, struct port_frame *ret_frame)
 {
     const struct virtio_net_hdr *offload = ring_offload(frame);
 
-    return offload->gso_type == VIRTIO_NET_HDR_GSO_NONE ? 0 : offload->gso_size;
+    if (offload->gso_type != VIRTIO_NET_HDR_GSO_NONE)
+        ret_frame->segment = offload->gso_size;
+    if (offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        ret_frame->checksum_from = offload->csum_start;
+        ret_frame->checksum_at = (uint32_t)offload->csum_start + offload->csum_offset;
+    }
 }
 
 /* The side that was not served last goes first. */
@@ -83,15 +88,16 @@ static int receive(struct port *port, struct port_frame ret_frames[PORT_BURST])
             count = ring_receive(self->rings[self->side], self->frames);
     }
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         ret_frames[i] = (struct port_frame){
             .octets = self->frames[i].octets,
             .wire_len = self->frames[i].wire_len,
-            .segment = segment_of(&self->frames[i]),
             .link = POL_LINK_ETHERNET,
             .side = self->side ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE,
             .at = at,
         };
+        read_offload(&self->frames[i], &ret_frames[i]);
+    }
     return (int)count;
 }
 

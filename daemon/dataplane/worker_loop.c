@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
+#include "dataplane/offload.h"
 #include "dataplane/steer.h"
 
 #define TICK_BUDGET 256
@@ -187,6 +188,8 @@ static void take_apart(struct worker_loop *loop, size_t frames)
                          &loop->burst.packets[i]);
         loop->burst.packets[i].side = frame->side;
         loop->burst.packets[i].segment_len = frame->segment;
+        if (!offload_is_honest(frame, &loop->burst.packets[i]))
+            loop->burst.packets[i].marks |= POL_MARK_MALFORMED;
         incomplete += frame->octets.len < frame->wire_len;
     }
     count(&loop->incomplete, incomplete);
