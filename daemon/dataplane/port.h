@@ -50,16 +50,17 @@ static inline void port_count(_Atomic(uint64_t) *counter, uint64_t more)
 struct port;
 
 struct port_kind {
-    /* The clock counts nanoseconds since 1970: a recording's, or on live ports clock_steady(). */
-    bool live; /* what is not read in time is lost; verdicts act */
-    pol_mono (*now)(const struct port *port);
+    /* What is not read in time is lost. The clock is clock_steady(); otherwise now(), which counts
+     * nanoseconds since 1970 as well: those of a recording. */
+    bool live;
+    pol_mono (*now)(const struct port *port); /* NULL on live ports */
 
     /*
      * @return how many frames; 0: none now; -ENODATA when there will be no more; -EIO when the
      *         source is broken: `problem` then says how
      */
     int (*receive)(struct port *port, struct port_frame ret_frames[PORT_BURST]);
-    const char *(*problem)(const struct port *port);
+    const char *(*problem)(const struct port *port); /* NULL where receive never says -EIO */
 
     /* Until frames may have come, `wake` is readable, or the time is over. */
     void (*wait)(struct port *port, int wake, int timeout_ms);

@@ -36,12 +36,6 @@ static struct port_inline *self_of(struct port *port)
     return (struct port_inline *)port;
 }
 
-static pol_mono now(const struct port *port)
-{
-    (void)port;
-    return clock_steady();
-}
-
 /* Is given to say that there is no ring any more. */
 static struct ring *nothing(void)
 {
@@ -189,12 +183,6 @@ static void account(struct port *port)
             port_count(&port->counters.rx_dropped, ring_drops(self->rings[side]));
 }
 
-static const char *problem(const struct port *port)
-{
-    (void)port;
-    return "";
-}
-
 static void close_port(struct port *port)
 {
     struct port_inline *self = self_of(port);
@@ -208,9 +196,7 @@ static void close_port(struct port *port)
 
 static const struct port_kind inline_kind = {
     .live = true,
-    .now = now,
     .receive = receive,
-    .problem = problem,
     .wait = wait_for_frames,
     .forward = forward,
     .send = send_reply,

@@ -31,12 +31,6 @@ static struct port_live *self_of(struct port *port)
     return (struct port_live *)port;
 }
 
-static pol_mono now(const struct port *port)
-{
-    (void)port;
-    return clock_steady();
-}
-
 static bool link_of(int type, enum pol_link *ret_link)
 {
     static const struct {
@@ -153,11 +147,6 @@ static void account(struct port *port)
     self->dropped = stats.ps_drop;
 }
 
-static const char *problem(const struct port *port)
-{
-    return ((const struct port_live *)port)->problem;
-}
-
 static void close_port(struct port *port)
 {
     struct port_live *self = self_of(port);
@@ -170,9 +159,7 @@ static void close_port(struct port *port)
 
 static const struct port_kind live_kind = {
     .live = true,
-    .now = now,
     .receive = receive,
-    .problem = problem,
     .wait = wait_for_frames,
     .flush = flush,
     .account = account,

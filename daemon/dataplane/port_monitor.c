@@ -37,12 +37,6 @@ static struct port_monitor *self_of(struct port *port)
     return (struct port_monitor *)port;
 }
 
-static pol_mono now(const struct port *port)
-{
-    (void)port;
-    return clock_steady();
-}
-
 static void take_given(struct port_monitor *self)
 {
     struct packet_socket *given;
@@ -159,12 +153,6 @@ static void account(struct port *port)
         port_count(&port->counters.rx_dropped, packet_socket_drops(&self->socket));
 }
 
-static const char *problem(const struct port *port)
-{
-    (void)port;
-    return "";
-}
-
 static void close_port(struct port *port)
 {
     struct port_monitor *self = self_of(port);
@@ -176,9 +164,7 @@ static void close_port(struct port *port)
 
 static const struct port_kind monitor_kind = {
     .live = true,
-    .now = now,
     .receive = receive,
-    .problem = problem,
     .wait = wait_for_frames,
     .flush = flush,
     .account = account,

@@ -37,7 +37,6 @@ struct worker_loop {
         pol_verdict verdicts[PORT_BURST];
     } burst;
     _Atomic(bool) stopping;
-    _Atomic(bool) woken;
     _Atomic(int) phase;
     _Atomic(bool) waiting; /* for room in the event ring */
     _Atomic(uint64_t) turned;
@@ -100,6 +99,11 @@ static bool is_stopping(const struct worker_loop *loop)
 static struct port *port_of(const struct worker_loop *loop)
 {
     return loop->options.port;
+}
+
+static pol_mono time_of(const struct port *port)
+{
+    return port->kind->live ? clock_steady() : port->kind->now(port);
 }
 
 static uint64_t turn(struct worker_loop *loop)
@@ -171,12 +175,6 @@ static void start_clock(struct worker_loop *loop, pol_mono now)
         loop->options.on_start(loop->options.user, now);
 }
 
-/* Counters of the loop have one writer. */
-static void count(_Atomic(uint64_t) *counter, uint64_t more)
-{
-    port_count(counter, more);
-}
-
 static void take_apart(struct worker_loop *loop, size_t frames)
 {
     uint64_t incomplete = 0;
@@ -192,7 +190,7 @@ static void take_apart(struct worker_loop *loop, size_t frames)
             loop->burst.packets[i].marks |= POL_MARK_MALFORMED;
         incomplete += frame->octets.len < frame->wire_len;
     }
-    count(&loop->incomplete, incomplete);
+    port_count(&loop->incomplete, incomplete);
 }
 
 /* How many frames from `first` on came at the same moment. */
@@ -247,7 +245,7 @@ static void clear_wake(struct worker_loop *loop)
 {
     uint64_t wakes;
 
-    if (atomic_exchange(&loop->woken, false) && read(loop->wake, &wakes, sizeof(wakes)) < 0)
+    if (read(loop->wake, &wakes, sizeof(wakes)) < 0) /* nobody has woken it */
         return;
 }
 
@@ -269,10 +267,10 @@ static void read_burst(struct worker_loop *loop, uint64_t now)
         take_apart(loop, (size_t)frames);
         decide(loop, (size_t)frames);
         act(loop, (size_t)frames);
-        count(&loop->packets, (uint64_t)frames);
+        port_count(&loop->packets, (uint64_t)frames);
         loop->busy = now;
     } else if (frames == 0) {
-        run_timers(loop, port_of(loop)->kind->now(port_of(loop)));
+        run_timers(loop, time_of(port_of(loop)));
     }
 
     hand_over(loop);
@@ -347,7 +345,6 @@ void worker_loop_wake(struct worker_loop *loop)
 {
     uint64_t one = 1;
 
-    atomic_store(&loop->woken, true);
     /* Fails only when the counter is full, and then the thread is awake anyway. */
     if (write(loop->wake, &one, sizeof(one)) < 0)
         return;
