@@ -236,7 +236,10 @@ show_stream()
     heading "GET /api/v1/wiretap/stream" "flows as they are, live, while the client runs curl"
     ask /api/v1/wiretap/stream -N --max-time 5 >"$dir/stream" 2>/dev/null &
     listener=$!
-    sleep 0.5
+    for _ in {1..100}; do # until the stream has said that it is there
+        grep -q '^: connected' "$dir/stream" && break
+        sleep 0.05
+    done
     by_curl "answered 200" "a slow download, while the stream is read" -4 https://www.example.com/files/slow
     wait "$listener" || true
     # Events as one array; what is no JSON is no event.
