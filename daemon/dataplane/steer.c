@@ -147,7 +147,9 @@ static void answer(struct steer *steer, const struct port_frame *frame, const po
 
 static uint16_t ether_type_at(pol_bytes frame, size_t at)
 {
-    return at + 2 <= frame.len ? (uint16_t)(frame.ptr[at] << 8 | frame.ptr[at + 1]) : 0;
+    if (at + 2 > frame.len)
+        return 0;
+    return (uint16_t)(frame.ptr[at] << 8 | frame.ptr[at + 1]);
 }
 
 static bool is_tag(uint16_t type)
