@@ -121,6 +121,18 @@ struct before look_before(const struct world *world)
     return before;
 }
 
+/* When a tick has something to do. */
+static void add_deadline(struct world *world)
+{
+    pol_mono due = pol_worker_deadline(world->worker);
+
+    if (due == POL_NEVER)
+        facts_add(&world->facts, "due", "-");
+    else
+        facts_add(&world->facts, "due", "%llus",
+                  (unsigned long long)(due > world->now ? (due - world->now) / POL_SECONDS : 0));
+}
+
 void look_after(struct world *world, const struct before *before)
 {
     struct facts *facts = &world->facts;
@@ -132,6 +144,7 @@ void look_after(struct world *world, const struct before *before)
     facts_add(facts, "refreshed", "%lld", (long long)(stats.refreshed - before->stats.refreshed));
     facts_add(facts, "grants", "%zu", count_grants(world));
     facts_add(facts, "flows", "%u", (unsigned)pol_worker_flow_count(world->worker));
+    add_deadline(world);
 }
 
 /* Verbs. */

@@ -16,7 +16,8 @@ struct reader {
     char *at;      /* the rest of the text */
     char *line_at; /* the rest of script->lines */
     unsigned line;
-    pol_mono now;
+    pol_mono now;   /* of t= */
+    pol_mono clock; /* of this line: now, or what clock= says */
 };
 
 bool script_error(const struct script *script, unsigned line, const char *format, ...)
@@ -186,21 +187,30 @@ static bool take_document(struct reader *in, const char *end, struct step *step)
     return true;
 }
 
-/* Takes "t=" off the front. */
-static bool take_time(struct reader *in, struct word **words, size_t *count)
+/* Takes KEY=TIME off the front. Without it, and on an error, *ret_time stays as it is. */
+static bool take_time(struct reader *in, const char *key, struct word **words, size_t *count,
+                      pol_mono *ret_time)
 {
-    pol_mono at;
-
-    if (!*count || !(*words)->key || strcmp((*words)->key, "t"))
+    if (!*count || !(*words)->key || strcmp((*words)->key, key))
         return true;
-    if (!word_time((*words)->text, &at))
+    if (!word_time((*words)->text, ret_time))
         return script_error(in->script, in->line, "\"%s\" is no time", (*words)->text);
-    if (at < in->now)
-        return script_error(in->script, in->line, "time goes back");
-    in->now = at;
     *words += 1;
     *count -= 1;
     return true;
+}
+
+/* Only what clock= says may be earlier than before, and for one step. */
+static bool take_times(struct reader *in, struct word **words, size_t *count)
+{
+    pol_mono before = in->now;
+
+    if (!take_time(in, "t", words, count, &in->now))
+        return false;
+    if (in->now < before)
+        return script_error(in->script, in->line, "time goes back");
+    in->clock = in->now;
+    return take_time(in, "clock", words, count, &in->clock);
 }
 
 static size_t find_expect(const struct word *words, size_t count)
@@ -238,13 +248,13 @@ static bool take_step(struct reader *in, char *line, const char *source)
     struct step *step;
     size_t count = 0;
 
-    if (!cut_line(in, line, cut, &count) || !take_time(in, &words, &count))
+    if (!cut_line(in, line, cut, &count) || !take_times(in, &words, &count))
         return false;
-    if (count == 0)
+    if (count == 0 && in->clock == in->now)
         return true;
     step = add_step(in->script);
     step->line = in->line;
-    step->at = in->now;
+    step->at = in->clock;
     step->source = source;
     keep_words(step, words, count);
     if (find_expect(words, count) + 1 == count)
