@@ -20,6 +20,9 @@ extern "C" {
  *
  * Memory is taken at creation and never grows.
  *
+ * Learners move the clock of the object on, readers only look at it: a moment earlier than the
+ * latest one that a learner has said counts as that one. A decision goes by the clock of its worker.
+ *
  * Thread class: Many learners, many readers. Functions marked learner take turns on a spin flag
  * that is held for one message at most; functions marked reader, and decisions made by a worker
  * attached to the object, run in any number of threads meanwhile and never wait for a learner that

@@ -299,6 +299,7 @@ size_t pol_grants_list(const pol_grants *grants, uint32_t *position, pol_mono no
     uint32_t index = *position;
     size_t count = 0;
 
+    now = not_before(grants, now);
     for (; index < grants->opts.capacity && count < capacity; index++)
         count += copy_slot(grants, index, now, &ret_grants[count]);
     *position = index;
@@ -333,6 +334,7 @@ size_t pol_grants_names(const pol_grants *grants, uint64_t group_key, const pol_
     struct grants_hit hits[GRANTS_HITS_MAX];
     size_t count = 0;
 
+    now = not_before(grants, now);
     count = keep_newest(grants, hits, grants_lookup(grants, group_key, addr, now, hits), now,
                         ret_grants, count, capacity);
     if (group_key)

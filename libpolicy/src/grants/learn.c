@@ -201,6 +201,18 @@ static void unlock(pol_grants *grants)
     atomic_flag_clear_explicit(&grants->learning, memory_order_release);
 }
 
+/* A clock that is behind that of another learner, or went back, counts as standing still. */
+static pol_mono advance(pol_grants *grants, pol_mono now)
+{
+    pol_mono seen = GET(grants->clock);
+
+    while (seen < now &&
+           !atomic_compare_exchange_weak_explicit(&grants->clock, &seen, now, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+    return seen < now ? now : seen;
+}
+
 static uint32_t find_grant(const pol_grants *grants, const pol_grant *grant, uint64_t of_addr,
                            uint64_t name_hash)
 {
@@ -298,14 +310,14 @@ static void learn_addr(pol_grants *grants, const struct grants_lesson *lesson, p
 void grants_learn(pol_grants *grants, const struct grants_lesson *lesson, pol_mono now,
                   struct grants_learned *ret_learned)
 {
-    struct work work = begin_work(now, grants_name_hash(grants, lesson->name));
+    struct work work = begin_work(advance(grants, now), grants_name_hash(grants, lesson->name));
     uint64_t hashes[AHEAD];
     pol_grant grant = {
         .kind = lesson->kind,
         .name_len = (uint8_t)lesson->name.len,
-        .learned = now,
-        .answered = now,
-        .used = now,
+        .learned = work.now,
+        .answered = work.now,
+        .used = work.now,
     };
 
     memcpy(grant.name, lesson->name.ptr, lesson->name.len);
@@ -337,6 +349,7 @@ int pol_grants_restore(pol_grants *grants, const pol_grant *given, pol_mono now)
         return POL_E_INVALID;
     if (grant.used < grant.answered)
         grant.used = grant.answered;
+    now = advance(grants, now);
     if (add_time(grant.answered, clamp_ttl(grants, grant.ttl)) <= now &&
         add_time(grant.used, idle) <= now)
         return POL_E_NOTFOUND;
@@ -366,6 +379,7 @@ size_t pol_grants_expire(pol_grants *grants, pol_mono now, size_t budget)
 {
     size_t freed = 0;
 
+    now = advance(grants, now);
     lock(grants);
     for (size_t i = 0; i < budget && i < grants->opts.capacity; i++)
         freed += expire_slot(grants, sweep_on(grants), now);

@@ -108,6 +108,7 @@ struct pol_grants {
     uint32_t set_mask;
 
     atomic_flag learning;
+    _Atomic pol_mono clock; /* the latest moment that a learner has said */
     _Atomic uint32_t sequence[STRIPES];
     _Atomic uint32_t *addr_use; /* slots by a plain hash of their address: most destinations have
                                    no grant at all, and one load tells */
@@ -147,6 +148,14 @@ struct pol_grants {
 static inline pol_mono add_time(pol_mono moment, pol_mono duration)
 {
     return moment > POL_NEVER - 1 - duration ? POL_NEVER - 1 : moment + duration;
+}
+
+/* Readers look at the clock but leave its line alone. */
+static inline pol_mono not_before(const pol_grants *grants, pol_mono now)
+{
+    pol_mono seen = GET(grants->clock);
+
+    return now > seen ? now : seen;
 }
 
 static inline pol_mono clamp_ttl(const pol_grants *grants, uint32_t ttl)

@@ -352,19 +352,48 @@ Test(grants, use_by_a_flow_counts_for_who_goes_first)
     cr_assert_eq(look(1, 2, 5 * S), 0);
 }
 
-/* The clocks of two learners differ, or grants are restored in any order. */
+static void restore(int number, pol_mono answered, pol_mono now)
+{
+    pol_grant grant = {.group_key = 1, .addr = address(number), .ttl = 60, .answered = answered};
+
+    grant.name_len = (uint8_t)strlen(strcpy(grant.name, "a.example"));
+    cr_assert_eq(pol_grants_restore(grants, &grant, now), POL_OK);
+}
+
+/* Grants are restored in any order. */
 Test(grants, late_answer_with_an_early_time_goes_first)
 {
     options.addresses_per_name = 3;
     make();
-    learn(1, "a.example", 1, 60, 5 * S);
-    learn(1, "a.example", 2, 60, 7 * S);
-    learn(1, "a.example", 3, 60, 3 * S);
+    restore(1, 5 * S, 7 * S);
+    restore(2, 7 * S, 7 * S);
+    restore(3, 3 * S, 7 * S);
     learn(1, "a.example", 4, 60, 8 * S);
     cr_assert_eq(look(1, 3, 8 * S), 0);
     learn(1, "a.example", 5, 60, 9 * S);
     cr_assert_eq(look(1, 1, 9 * S), 0);
     cr_assert_eq(look(1, 2, 9 * S), 1);
+}
+
+/* Here by 95 seconds, as two learners' clocks may differ by less. */
+Test(grants, clock_that_goes_back_stands_still)
+{
+    pol_grant grant;
+    uint32_t position = 0;
+    pol_addr addr = address(1);
+
+    make();
+    learn(1, "a.example", 1, 60, 100 * S);
+    learn(1, "b.example", 2, 60, 5 * S);
+    cr_assert_eq(state(1, 2, 199 * S), POL_GRANT_LIVE);
+    cr_assert_eq(pol_grants_expire(grants, 200 * S, SIZE_MAX), 0);
+    cr_assert_eq(pol_grants_list(grants, &position, 5 * S, &grant, 1), 0);
+    cr_assert_eq(pol_grants_names(grants, 1, &addr, 5 * S, &grant, 1), 0);
+    grant = (pol_grant){.addr = addr, .ttl = 60, .answered = 20 * S, .name_len = 1, .name = "a"};
+    cr_assert_eq(pol_grants_restore(grants, &grant, 5 * S), POL_E_NOTFOUND);
+    learn(1, "a.example", 1, 60, 5 * S);
+    cr_assert_eq(pol_grants_expire(grants, 5 * S, SIZE_MAX), 0);
+    cr_assert_eq(state(1, 1, 299 * S), POL_GRANT_LIVE);
 }
 
 /* What is gone goes before what was used earlier but lives by its TTL. */
@@ -567,8 +596,8 @@ Test(grants, names_come_newest_use_first_with_those_of_nobody)
 
     make();
     learn(1, "a.example", 1, 60, 1 * S);
-    learn_kind(0, "b.example", 1, 60, 3 * S, POL_GRANT_RECORDED);
     learn(1, "c.example", 1, 60, 2 * S);
+    learn_kind(0, "b.example", 1, 60, 3 * S, POL_GRANT_RECORDED);
     learn(2, "d.example", 1, 60, 4 * S);
     cr_assert_eq(pol_grants_names(grants, 1, &addr, 5 * S, found, 2), 3);
     cr_assert_str_eq(found[0].name, "b.example");
