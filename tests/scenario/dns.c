@@ -271,7 +271,8 @@ static bool take_record(struct args *args, struct record *record)
         if (!args_taken(args, word, taken))
             return false;
     }
-    return record->section > 0;
+    return record->section > 0 || script_error(args->script, args->step->line,
+                                               "a record cannot be in the question section");
 }
 
 static bool write_address(struct dnsmsg *message, const struct record *record)

@@ -126,6 +126,46 @@ void facts_print(const struct facts *facts)
     putchar('\n');
 }
 
+/* Text in JSON. Names and ids are UTF-8 already. */
+static void print_json(const char *text)
+{
+    if (!text) {
+        printf("null");
+        return;
+    }
+    putchar('"');
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20)
+            printf("\\u%04x", (unsigned)*text);
+        else
+            printf(*text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    }
+    putchar('"');
+}
+
+void facts_trace(const struct facts *facts, const char *file, unsigned line)
+{
+    const char *comma = "";
+
+    printf("{\"file\":");
+    print_json(file);
+    printf(",\"line\":%u,\"word\":", line);
+    print_json(facts->word);
+    printf(",\"flags\":[");
+    for (size_t i = 0; i < facts->flag_count; i++)
+        printf("%s\"%s\"", i ? "," : "", facts->flags[i]);
+    printf("],\"facts\":[");
+    for (size_t i = 0; i < facts->count; i++) {
+        if (!facts->list[i].value)
+            continue;
+        printf("%s[\"%s\",", comma, facts->list[i].key);
+        print_json(facts->list[i].value);
+        putchar(']');
+        comma = ",";
+    }
+    puts("]}");
+}
+
 bool facts_check(const struct facts *facts, const struct script *script, const struct step *step)
 {
     const struct word *expected = step->words + step->count;

@@ -35,5 +35,7 @@ void facts_join(char *list, size_t capacity, const char *more);
  * has been printed. */
 bool facts_check(const struct facts *facts, const struct script *script, const struct step *step);
 void facts_print(const struct facts *facts);
+/* All of it as one line of JSON, to be compared with what another player says of the same step. */
+void facts_trace(const struct facts *facts, const char *file, unsigned line);
 
 #endif

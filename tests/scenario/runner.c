@@ -9,11 +9,12 @@
 #include "world.h"
 
 static const char usage[] =
-    "Usage: scenario_runner [--verbose | --list] FILE.scn...\n"
+    "Usage: scenario_runner [--verbose | --trace | --list] FILE.scn...\n"
     "\n"
     "Plays scenarios and prints \"ok\" or \"not ok\" for each; the last line counts them.\n"
     "\n"
     "  --verbose   show every step and what came of it\n"
+    "  --trace     show what came of every step, a line of JSON each\n"
     "  --list      play nothing, print titles and the paragraphs they prove\n"
     "  --help      print this\n";
 
@@ -44,10 +45,10 @@ static bool list(const char *path)
     return read;
 }
 
-static bool play(const char *path, bool verbose)
+static bool play(const char *path, enum shown shown)
 {
     struct script script;
-    bool well = script_read(path, &script) && world_play(&script, verbose);
+    bool well = script_read(path, &script) && world_play(&script, shown);
 
     printf("%s - %s: %s\n", well ? "ok" : "not ok", base_name(path),
            script.title ? script.title : "no scenario");
@@ -57,13 +58,16 @@ static bool play(const char *path, bool verbose)
 
 int main(int argc, char **argv)
 {
-    bool verbose = false, listing = false;
+    enum shown shown = SHOW_NOTHING;
+    bool listing = false;
     unsigned passed = 0, failed = 0;
     int first = 1;
 
     for (; first < argc && !strncmp(argv[first], "--", 2); first++) {
         if (!strcmp(argv[first], "--verbose"))
-            verbose = true;
+            shown = SHOW_STEP;
+        else if (!strcmp(argv[first], "--trace"))
+            shown = SHOW_TRACE;
         else if (!strcmp(argv[first], "--list"))
             listing = true;
         else
@@ -74,7 +78,7 @@ int main(int argc, char **argv)
         return 2;
     }
     for (int i = first; i < argc; i++) {
-        bool well = listing ? list(argv[i]) : play(argv[i], verbose);
+        bool well = listing ? list(argv[i]) : play(argv[i], shown);
 
         *(well ? &passed : &failed) += 1;
     }

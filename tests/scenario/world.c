@@ -160,13 +160,19 @@ static const struct verb *understand(const struct script *script, const struct s
     return NULL;
 }
 
-static void show(const struct world *world, const struct step *step)
+static void show(const struct world *world, const struct step *step, enum shown shown)
 {
-    printf("%4u  %s\n      came", step->line, step->source);
-    facts_print(&world->facts);
+    const char *path = world->script->path, *slash = strrchr(path, '/');
+
+    if (shown == SHOW_STEP) {
+        printf("%4u  %s\n      came", step->line, step->source);
+        facts_print(&world->facts);
+    } else if (shown == SHOW_TRACE) {
+        facts_trace(&world->facts, slash ? slash + 1 : path, step->line);
+    }
 }
 
-bool world_play(const struct script *script, bool verbose)
+bool world_play(const struct script *script, enum shown shown)
 {
     struct world *world = grow(NULL, sizeof(*world));
     bool well = true;
@@ -183,8 +189,7 @@ bool world_play(const struct script *script, bool verbose)
             well = false;
             break;
         }
-        if (verbose)
-            show(world, step);
+        show(world, step, shown);
         if (!facts_check(&world->facts, script, step))
             well = false;
     }

@@ -76,8 +76,15 @@ struct world {
     struct facts facts; /* of the step */
 };
 
+/* What is printed of a step beside its failures. */
+enum shown {
+    SHOW_NOTHING,
+    SHOW_STEP, /* the line, and what came of it */
+    SHOW_TRACE /* what came of it, as JSON */
+};
+
 /* Plays all steps. False when an expectation failed or a step made no sense. */
-bool world_play(const struct script *script, bool verbose);
+bool world_play(const struct script *script, enum shown shown);
 
 /* --- verbs: false when the step makes no sense, which has been printed --- */
 
