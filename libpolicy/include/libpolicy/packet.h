@@ -115,6 +115,22 @@ typedef struct pol_packet {
 POL_API int pol_packet_parse(pol_bytes frame, enum pol_link link, uint32_t wire_len,
                              pol_packet *ret_packet);
 
+/**
+ * Takes several frames apart, each as pol_packet_parse() does. For callers to whom a call is dear.
+ *
+ * @param frames      as captured, and all of one link type and from one port
+ * @param wire_lens   how many octets each had on the wire; NULL: as many as were captured
+ * @param side        where that port is; written to every packet
+ * @param ret_packets @p count of them, each written in every case
+ *
+ * @return how many are well-formed; the others carry POL_MARK_MALFORMED
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
+POL_API size_t pol_packet_parse_batch(const pol_bytes *frames, const uint32_t *wire_lens,
+                                      size_t count, enum pol_link link, enum pol_side side,
+                                      pol_packet *ret_packets);
+
 #ifdef __cplusplus
 }
 #endif

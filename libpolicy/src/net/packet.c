@@ -674,3 +674,19 @@ int pol_packet_parse(pol_bytes frame, enum pol_link link, uint32_t wire_len, pol
         ret_packet->marks |= POL_MARK_NO_L4;
     return rc;
 }
+
+size_t pol_packet_parse_batch(const pol_bytes *frames, const uint32_t *wire_lens, size_t count,
+                              enum pol_link link, enum pol_side side, pol_packet *ret_packets)
+{
+    size_t well_formed = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t wire_len = wire_lens ? wire_lens[i] : 0;
+
+        /* A wire_len below the captured length is taken as the captured length. */
+        if (pol_packet_parse(frames[i], link, wire_len, &ret_packets[i]) == POL_OK)
+            well_formed++;
+        ret_packets[i].side = (uint8_t)side;
+    }
+    return well_formed;
+}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <libpolicy/base.h>
-#include <libpolicy/version.h>
+#include <libpolicy/policy.h>
 
 #include <criterion/criterion.h>
 
@@ -35,4 +34,20 @@ Test(status, every_code_has_its_name_and_a_text)
 Test(status, the_version_is_that_of_the_header)
 {
     cr_expect_str_eq(pol_version(), POL_VERSION_TEXT);
+}
+
+Test(status, a_struct_has_the_size_the_header_gives_it)
+{
+    cr_expect_eq(pol_abi_size("pol_str"), sizeof(pol_str));
+    cr_expect_eq(pol_abi_size("pol_verdict"), sizeof(pol_verdict));
+    cr_expect_eq(pol_abi_size("pol_worker_options"), sizeof(pol_worker_options));
+    cr_expect_eq(pol_abi_size("pol_counter_info"), sizeof(pol_counter_info));
+}
+
+Test(status, what_is_no_public_struct_has_no_size)
+{
+    cr_expect_eq(pol_abi_size("pol_worker"), 0);
+    cr_expect_eq(pol_abi_size("pol_ver"), 0);
+    cr_expect_eq(pol_abi_size("pol_verdicts"), 0);
+    cr_expect_eq(pol_abi_size(""), 0);
 }

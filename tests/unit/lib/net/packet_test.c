@@ -1115,3 +1115,47 @@ Test(packet, reserved_and_unused_fields_are_zero)
     cr_expect(memcmp(&packet.inner, zeros, sizeof(packet.inner)) == 0);
     cr_expect(memcmp(packet.reserved, zeros, sizeof(packet.reserved)) == 0);
 }
+
+Test(packet, a_batch_is_what_its_frames_are_one_by_one)
+{
+    struct frame frames[] = {FRAME_FROM(dns_query), FRAME_FROM(bpdu), FRAME_FROM(tcp_syn)};
+    uint32_t wire_lens[COUNT(frames)] = {(uint32_t)frames[0].len, 1500, 0};
+    pol_bytes octets[COUNT(frames)];
+    pol_packet together[COUNT(frames)], alone;
+
+    frames[2].len -= 5; /* cut inside the TCP header */
+    for (size_t i = 0; i < COUNT(frames); i++)
+        octets[i] = (pol_bytes){frames[i].bytes, frames[i].len};
+
+    memset(together, 0xff, sizeof(together));
+    cr_expect_eq(pol_packet_parse_batch(octets, wire_lens, COUNT(frames), POL_LINK_ETHERNET,
+                                        POL_SIDE_OUTSIDE, together),
+                 2);
+    for (size_t i = 0; i < COUNT(frames); i++) {
+        pol_packet_parse(octets[i], POL_LINK_ETHERNET, wire_lens[i], &alone);
+        alone.side = POL_SIDE_OUTSIDE;
+        cr_expect(memcmp(&alone, &together[i], sizeof(alone)) == 0, "frame %zu", i);
+    }
+}
+
+Test(packet, a_batch_without_lengths_was_captured_whole)
+{
+    struct frame frame = FRAME_FROM(tcp_syn);
+    pol_bytes octets = {frame.bytes, frame.len};
+    pol_packet packet;
+
+    cr_expect_eq(
+        pol_packet_parse_batch(&octets, NULL, 1, POL_LINK_ETHERNET, POL_SIDE_INSIDE, &packet), 1);
+    cr_expect_eq(packet.wire_len, frame.len);
+    cr_expect_eq(packet.marks, 0);
+    cr_expect_eq(packet.side, POL_SIDE_INSIDE);
+}
+
+Test(packet, an_empty_batch_writes_nothing)
+{
+    pol_packet packet = {.wire_len = 7};
+
+    cr_expect_eq(pol_packet_parse_batch(NULL, NULL, 0, POL_LINK_ETHERNET, POL_SIDE_INSIDE, &packet),
+                 0);
+    cr_expect_eq(packet.wire_len, 7);
+}
