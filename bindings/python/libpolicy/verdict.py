@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker decided, and what happened."""
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Iterator, List
+
+from . import _abi
+from ._abi import Action, End, EventKind, Reason, Side, VerdictFlag
+from ._native import lib
+from ._values import NONE, IPAddress, index, ip, known, number, static, word
+from .packet import Tuple, dtype_of
+
+_ACTIONS = {int(action): action for action in Action}
+_REASONS = {int(reason): reason for reason in Reason}
+
+
+class Verdict:
+    """What to do with one packet, query or request, and why. A value."""
+
+    __slots__ = ("_c",)
+
+    def __init__(self) -> None:
+        """What a cleared pol_verdict says: deny."""
+        self._c = _abi.pol_verdict()
+
+    @classmethod
+    def _of(cls, c: _abi.pol_verdict) -> Verdict:
+        verdict = cls.__new__(cls)
+        verdict._c = c
+        return verdict
+
+    @property
+    def action(self) -> Action:
+        """What to do."""
+        value = self._c.action
+        return _ACTIONS.get(value) or known(Action, value)
+
+    @property
+    def raw_action(self) -> Action:
+        """What the rules said, before audit mode softened it."""
+        return known(Action, self._c.raw_action)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the packet may go on: ALLOW, or PENDING as long as the flow is not decided."""
+        return self._c.action in (Action.ALLOW, Action.PENDING)
+
+    @property
+    def reason(self) -> Reason:
+        value = self._c.reason
+        return _REASONS.get(value) or known(Reason, value)
+
+    @property
+    def side(self) -> Side:
+        """Where the packet came from, given or inferred."""
+        return known(Side, self._c.side)
+
+    @property
+    def flags(self) -> VerdictFlag:
+        return VerdictFlag(self._c.flags)
+
+    @property
+    def group(self) -> int | None:
+        """Number of the group in the policy of `generation`; Policy.group() gives its id."""
+        return index(self._c.group)
+
+    @property
+    def rule(self) -> int | None:
+        """Number of the rule in the policy of `generation`; Policy.rule() gives its id."""
+        return index(self._c.rule)
+
+    @property
+    def group_key(self) -> int:
+        """Stable across reloads; 0 without a group."""
+        return self._c.group_key
+
+    @property
+    def generation(self) -> int:
+        """Of the policy that decided."""
+        return self._c.generation
+
+    @property
+    def flow(self) -> int:
+        """Id of the flow within its worker, never used again; 0 without one."""
+        return self._c.flow
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Verdict):
+            return NotImplemented
+        return bytes(self._c) == bytes(other._c)
+
+    def __hash__(self) -> int:
+        return hash(bytes(self._c))
+
+    def __str__(self) -> str:
+        return f"{word(self.action)} ({reason_text(self.reason)})"
+
+    def __repr__(self) -> str:
+        return f"<Verdict {word(self.action)}, {word(self.reason)}, group {self.group}, " \
+               f"rule {self.rule}>"
+
+
+def reason_text(reason: Reason) -> str:
+    """A reason in words: "no rule of the group matched"."""
+    return static(lib.pol_reason_text(int(reason)))
+
+
+class VerdictBatch:
+    """Verdicts side by side in memory, as Worker.decide_batch() writes them. Made once and used
+    again; `memory` and `dtype()` give numpy the fields without a copy."""
+
+    __slots__ = ("_array", "_count")
+
+    def __init__(self, capacity: int = 256) -> None:
+        self._array = (_abi.pol_verdict * number(capacity, NONE, "capacity"))()
+        self._count = 0
+
+    @property
+    def capacity(self) -> int:
+        return len(self._array)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, which: int) -> Verdict:
+        """A copy: it stays what it is when the batch is used again."""
+        place = which + self._count if which < 0 else which
+        if not 0 <= place < self._count:
+            raise IndexError(f"verdict {which} of {self._count}")
+        return Verdict._of(_abi.pol_verdict.from_buffer_copy(self._array[place]))
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return (self[i] for i in range(self._count))
+
+    def actions(self) -> bytes:
+        """The action of each, one octet per verdict: batch.actions()[i] == Action.ALLOW."""
+        return bytes(self.memory[::ctypes.sizeof(_abi.pol_verdict)])
+
+    @property
+    def memory(self) -> memoryview:
+        """The verdicts' octets, read-only, without a copy: numpy.frombuffer(batch.memory, dtype())."""
+        octets = memoryview(self._array).cast("B").toreadonly()
+        return octets[:self._count * ctypes.sizeof(_abi.pol_verdict)]
+
+    @staticmethod
+    def dtype() -> dict[str, Any]:
+        """What numpy.dtype() takes for one verdict."""
+        return dtype_of(_abi.pol_verdict, leave_out=("reserved0", "reserved1", "reserved"))
+
+    def __repr__(self) -> str:
+        return f"<VerdictBatch, {self._count} of {self.capacity}>"
+
+
+class Event:
+    """Something that happened in a worker. A value; moments are nanoseconds on its clock."""
+
+    __slots__ = ("_c", "_kept")
+
+    def __init__(self, c: _abi.pol_event, kept: object = None) -> None:
+        self._c = c
+        self._kept = kept
+
+    @property
+    def kind(self) -> EventKind:
+        return known(EventKind, self._c.kind)
+
+    @property
+    def end(self) -> End:
+        """Why the flow ended; End.NONE for other kinds."""
+        return known(End, self._c.end)
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict._of(self._c.verdict)
+
+    @property
+    def tuple(self) -> Tuple:
+        """Oriented as the flow was opened; DNS: from client to resolver."""
+        return Tuple(self._c.tuple)
+
+    @property
+    def src(self) -> IPAddress | None:
+        return ip(self._c.tuple.src)
+
+    @property
+    def dst(self) -> IPAddress | None:
+        return ip(self._c.tuple.dst)
+
+    @property
+    def proto(self) -> int:
+        return self._c.tuple.proto
+
+    @property
+    def sport(self) -> int:
+        return self._c.tuple.src_port
+
+    @property
+    def dport(self) -> int:
+        return self._c.tuple.dst_port
+
+    @property
+    def icmp_type(self) -> int:
+        return self._c.icmp_type
+
+    @property
+    def icmp_code(self) -> int:
+        return self._c.icmp_code
+
+    @property
+    def vlan(self) -> int:
+        """Outermost VLAN identifier, 0 without a tag."""
+        return self._c.vlan
+
+    @property
+    def name(self) -> str:
+        """DNS: the queried name. Otherwise the TLS server name; empty without one."""
+        return self._c.name.decode("utf-8", "replace")
+
+    @property
+    def fqdn(self) -> str:
+        """Newest name known for the destination; may be empty."""
+        return self._c.fqdn.decode("utf-8", "replace")
+
+    @property
+    def names_key(self) -> int:
+        """Group key under which Grants.names() knows the destination."""
+        return self._c.names_key
+
+    @property
+    def at(self) -> int:
+        return self._c.at
+
+    @property
+    def first(self) -> int:
+        """Of a flow's first packet, or of the query."""
+        return self._c.first
+
+    @property
+    def last(self) -> int:
+        """Of a flow's newest packet."""
+        return self._c.last
+
+    @property
+    def packets_out(self) -> int:
+        """From the opener."""
+        return self._c.packets_out
+
+    @property
+    def packets_in(self) -> int:
+        return self._c.packets_in
+
+    @property
+    def bytes_out(self) -> int:
+        """Of IP datagrams from the opener."""
+        return self._c.bytes_out
+
+    @property
+    def bytes_in(self) -> int:
+        return self._c.bytes_in
+
+    @property
+    def qtype(self) -> int:
+        """DNS: type asked for."""
+        return self._c.qtype
+
+    @property
+    def qclass(self) -> int:
+        return self._c.qclass
+
+    @property
+    def rcode(self) -> int | None:
+        """DNS: of the answer; None when there was none."""
+        return None if self._c.rcode == 255 else self._c.rcode
+
+    @property
+    def learned(self) -> int:
+        """DNS: grants added or refreshed, over all groups."""
+        return self._c.learned
+
+    @property
+    def answer_count(self) -> int:
+        """DNS: addresses reached from the question, at most 255."""
+        return self._c.answer_count
+
+    @property
+    def answers(self) -> List[IPAddress]:
+        """DNS: the first of these addresses."""
+        count = min(self._c.answer_count, _abi.POL_EVENT_ADDRESSES)
+        found = [ip(each) for each in self._c.answers[:count]]
+        return [each for each in found if each is not None]
+
+    def copy(self) -> Event:
+        return Event(_abi.pol_event.from_buffer_copy(self._c))
+
+    __copy__ = copy
+
+    def __deepcopy__(self, _memo: object) -> Event:
+        return self.copy()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        return bytes(self._c) == bytes(other._c)
+
+    def __hash__(self) -> int:
+        return hash(bytes(self._c))
+
+    def __repr__(self) -> str:
+        name = self.name or self.fqdn
+        return f"<Event {word(self.kind)}, {self.tuple}{', ' + name if name else ''}, " \
+               f"{self.verdict}>"
+
+
+class EventBatch:
+    """Room for events, for Worker.drain_into(): made once and used again."""
+
+    __slots__ = ("_array", "_count")
+
+    def __init__(self, capacity: int = 256) -> None:
+        self._array = (_abi.pol_event * number(capacity, NONE, "capacity"))()
+        self._count = 0
+
+    @property
+    def capacity(self) -> int:
+        return len(self._array)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, which: int) -> Event:
+        """A view, valid until the batch is used again; Event.copy() keeps it."""
+        place = which + self._count if which < 0 else which
+        if not 0 <= place < self._count:
+            raise IndexError(f"event {which} of {self._count}")
+        return Event(self._array[place], self._array)
+
+    def __iter__(self) -> Iterator[Event]:
+        return (self[i] for i in range(self._count))
+
+    @property
+    def memory(self) -> memoryview:
+        """The events' octets, read-only, without a copy: numpy.frombuffer(batch.memory, dtype())."""
+        octets = memoryview(self._array).cast("B").toreadonly()
+        return octets[:self._count * ctypes.sizeof(_abi.pol_event)]
+
+    @staticmethod
+    def dtype() -> dict[str, Any]:
+        """What numpy.dtype() takes for one event."""
+        return dtype_of(_abi.pol_event)
+
+    def __repr__(self) -> str:
+        return f"<EventBatch, {self._count} of {self.capacity}>"
