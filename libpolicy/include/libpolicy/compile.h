@@ -84,8 +84,9 @@ POL_API void pol_compile_options_init(pol_compile_options *opts, size_t size);
  * Reads, checks and compiles a policy document.
  *
  * The document is the JSON form described in docs/policy-language.md. All errors are found in one
- * call. Memory while the JSON is read comes from libc (cJSON), everything kept comes from the
- * context. Compiling may take seconds for a million rules; it may run in any thread.
+ * call. Memory while the JSON and trust anchors are read comes from libc (cJSON, mbedTLS),
+ * everything kept comes from the context. Compiling may take seconds for a million rules; it may
+ * run in any thread.
  *
  * @param json         the whole document, UTF-8
  * @param opts         NULL for defaults

@@ -19,7 +19,8 @@ extern "C" {
 typedef struct pol_ctx pol_ctx;
 
 /** Where memory comes from. Sizes are given back on release, so an arena or a counting allocator
- *  needs no headers of its own. cJSON alone uses libc's malloc() while a document is read. */
+ *  needs no headers of its own. libc's malloc() is used for what does not outlive the call alone:
+ *  by cJSON and mbedTLS while a document is compiled, and by qsort(), which can do without. */
 typedef struct pol_mem {
     void *user;
     void *(*alloc)(void *user, size_t size); /* NULL when there is no memory; size is never 0 */

@@ -82,26 +82,31 @@ static const char pem_begin[] = "-----BEGIN ";
 static const char pem_certificate[] = "-----BEGIN CERTIFICATE-----";
 
 /* Every PEM block must be a certificate: what else is in the text was meant to be one. */
-static void check_anchor(struct check *check, const struct pm_text *item)
+static int check_anchor(struct check *check, const struct pm_text *item)
 {
     const char *text = item->text.ptr;
-    uint32_t blocks = 0, readable;
+    uint32_t blocks = 0, readable = 0;
+    int rc;
 
     if (!check_trim(item->text).len) {
         check_fault(check, POL_DIAG_MISSING, item->at, "trust_anchors_pem cannot be empty");
-        return;
+        return POL_OK;
     }
     for (const char *at = strstr(text, pem_begin); at; at = strstr(at + 1, pem_begin)) {
         if (strncmp(at, pem_certificate, sizeof(pem_certificate) - 1) != 0) {
             check_fault(check, POL_DIAG_CERTIFICATE, item->at,
                         "unsupported PEM label for trust anchor (only CERTIFICATE blocks are "
                         "taken)");
-            return;
+            return POL_OK;
         }
         blocks++;
     }
-    if (!blocks || x509_count_pem(item->text, &readable) < 0 || readable != blocks)
+    rc = blocks ? x509_count_pem(item->text, &readable) : POL_E_FORMAT;
+    if (rc == POL_E_NOMEM)
+        return rc;
+    if (rc < 0 || readable != blocks)
         check_fault(check, POL_DIAG_CERTIFICATE, item->at, "invalid PEM certificate");
+    return POL_OK;
 }
 
 static int check_place(struct check *check, struct pm_place *place, bool host, const char *field)
@@ -232,8 +237,11 @@ int check_tls(struct check *check, struct pm_tls *tls)
         return rc;
     for (uint32_t i = 0; i < tls->fingerprints.count; i++)
         check_fingerprint(check, &tls->fingerprints.items[i]);
-    for (uint32_t i = 0; i < tls->anchors.count; i++)
-        check_anchor(check, &tls->anchors.items[i]);
+    for (uint32_t i = 0; i < tls->anchors.count; i++) {
+        rc = check_anchor(check, &tls->anchors.items[i]);
+        if (rc < 0)
+            return rc;
+    }
     check_mode(check, tls);
     return tls->http ? check_http(check, tls->http) : POL_OK;
 }
