@@ -147,6 +147,11 @@ void fault_count(void)
     arm(SIZE_MAX, SIZE_MAX);
 }
 
+void fault_starve(void)
+{
+    arm(1, SIZE_MAX);
+}
+
 size_t fault_counted(void)
 {
     armed = false;

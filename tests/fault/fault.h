@@ -17,8 +17,10 @@
  * was asked for. */
 pol_mem fault_mem(void);
 
-/* Requests are counted between these two, for proofs that there are none. */
+/* Counts requests (the second one refuses each of them, too), until fault_counted() says how many
+ * there were. */
 void fault_count(void);
+void fault_starve(void);
 size_t fault_counted(void);
 
 /* What is outstanding, of both kinds. */

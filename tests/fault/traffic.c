@@ -125,6 +125,18 @@ static void fragments(struct traffic *traffic)
     judge(traffic, packet_fragment(&whole, 2, 1480, false, bytes_from("later")));
 }
 
+/* RFC 2131 2: op, htype, hlen; behind 236 octets the cookie and option 53. */
+static pol_packet dhcp_request(void)
+{
+    static const uint8_t options[] = {0x63, 0x82, 0x53, 0x63, 53, 1, 3, 255};
+    static uint8_t message[300] = {1, 1, 6};
+    pol_packet packet =
+        packet_udp("0.0.0.0", 68, "255.255.255.255", 67, (pol_bytes){message, sizeof(message)});
+
+    memcpy(message + 236, options, sizeof(options));
+    return packet;
+}
+
 static void errors(struct traffic *traffic)
 {
     pol_packet ping = packet_icmp("10.0.0.5", "192.0.2.99", 8, 0, 77), frame;
@@ -137,6 +149,7 @@ static void errors(struct traffic *traffic)
     judge(traffic, packet_proto("10.0.0.5", "224.0.0.22", 2,
                                 bytes_from("\x16"
                                            "1234567")));
+    judge(traffic, dhcp_request());
     frame = packet_udp("10.0.0.5", 68, "255.255.255.255", 67, (pol_bytes){NULL, 0});
     judge(traffic, frame);
     frame.kind = POL_PKT_NOT_IP;
@@ -257,7 +270,7 @@ static void take_grants(struct traffic *traffic)
             pol_grants_names(bed->grants, grants[i].group_key, &grants[i].addr, bed->now, named, 4);
         }
     } while (count == 8);
-    freed = pol_grants_expire(bed->grants, bed->now, 64);
+    freed = pol_grants_expire(bed->grants, bed->now, 256);
     stir(traffic, &freed, sizeof(freed));
 }
 
@@ -297,8 +310,9 @@ void traffic_play(struct traffic *traffic)
     take_findings(traffic);
     take_grants(traffic);
     take_numbers(traffic);
-    bed->now += 700 * POL_SECONDS;
+    bed->now += 28800 * POL_SECONDS;
     pol_worker_tick(bed->worker, bed->now, SIZE_MAX);
+    take_grants(traffic);
     take_events(traffic);
 }
 

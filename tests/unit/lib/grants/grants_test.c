@@ -647,24 +647,3 @@ Test(grants, capacity_out_of_range_is_refused)
     options.names_per_address = GRANTS_HITS_MAX + 1;
     cr_assert_eq(pol_grants_new(ctx, &options, &grants), POL_E_INVALID);
 }
-
-Test(grants, creation_survives_every_failing_allocation)
-{
-    struct counting counting = {0};
-    pol_ctx *counted = counting_ctx(&counting);
-    size_t before = counting.blocks;
-    int rc;
-
-    do {
-        counting.requests = 0;
-        counting.fail_at++;
-        rc = pol_grants_new(counted, &options, &grants);
-        cr_assert(rc == POL_OK || counting.blocks == before);
-    } while (rc == POL_E_NOMEM);
-    cr_assert_eq(rc, POL_OK);
-    pol_grants_free(grants);
-    grants = NULL;
-    cr_assert_eq(counting.blocks, before);
-    pol_ctx_unref(counted);
-    cr_assert_eq(counting.blocks, 0);
-}

@@ -823,21 +823,3 @@ Test(audit, a_size_out_of_range_is_refused)
     cr_expect_null(audit);
     pol_audit_free(NULL);
 }
-
-Test(audit, without_memory_nothing_is_made_and_nothing_leaks)
-{
-    size_t before = counting.bytes;
-    pol_audit *audit = NULL;
-
-    for (size_t nth = 1; nth <= 5; nth++) {
-        counting.fail_at = counting.requests + nth;
-        cr_expect_eq(pol_audit_new(ctx, 10, &audit), POL_E_NOMEM, "allocation %zu", nth);
-        cr_expect_eq(counting.bytes, before);
-    }
-    counting.fail_at = 0;
-    audit = audit_of(10);
-    add(audit, sample_deny(6, "192.0.2.1", 1), 1000);
-    counting.fail_at = counting.requests + 1;
-    cr_expect_eq(pol_audit_find(audit, NULL, remember, &seen), POL_E_NOMEM);
-    pol_audit_free(audit);
-}

@@ -160,14 +160,3 @@ Test(ready, bad_lists_are_refused)
     cr_expect_null(ready);
     pol_ready_free(NULL);
 }
-
-Test(ready, without_memory_nothing_leaks)
-{
-    pol_ready *ready = NULL;
-
-    for (size_t nth = 1; nth <= 2; nth++) {
-        counting.fail_at = counting.requests + nth;
-        cr_expect_eq(pol_ready_new(ctx, names, CHECKS, &ready), POL_E_NOMEM);
-    }
-    cr_expect_null(ready);
-}

@@ -206,25 +206,3 @@ Test(tap, a_filter_of_unknown_size_is_refused)
     cr_expect_eq(pol_tap_new(ctx, &filter, &tap, NULL), POL_E_ABI);
     cr_expect_null(tap);
 }
-
-Test(tap, without_memory_nothing_is_made_and_nothing_leaks)
-{
-    static const pol_str patterns[] = {{"a+b", 3}};
-    size_t before = counting.bytes;
-    pol_tap_filter filter;
-    pol_tap *tap = NULL;
-    size_t nth = 0;
-    int rc;
-
-    pol_tap_filter_init(&filter, sizeof(filter));
-    filter.hostnames = patterns;
-    filter.hostname_count = 1;
-    do {
-        counting.fail_at = counting.requests + ++nth;
-        rc = pol_tap_new(ctx, &filter, &tap, NULL);
-        cr_assert(rc == POL_E_NOMEM || rc == POL_OK, "allocation %zu: %d", nth, rc);
-        cr_assert(rc == POL_OK || counting.bytes == before, "allocation %zu leaks", nth);
-    } while (rc != POL_OK);
-    cr_expect_gt(nth, 2);
-    pol_tap_free(tap);
-}

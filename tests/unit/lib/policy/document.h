@@ -15,18 +15,15 @@
 
 #include "base/slice.h"
 
-/* Counts what is held and, once `left` is used up, refuses. */
+/* Counts what is held. */
 struct meter {
-    long held, left;
+    long held;
 };
 
 static void *meter_alloc(void *user, size_t size)
 {
     struct meter *meter = user;
 
-    if (meter->left == 0)
-        return NULL;
-    meter->left--;
     meter->held += (long)size;
     return malloc(size);
 }
@@ -35,9 +32,6 @@ static void *meter_resize(void *user, void *ptr, size_t old_size, size_t new_siz
 {
     struct meter *meter = user;
 
-    if (meter->left == 0)
-        return NULL;
-    meter->left--;
     meter->held += (long)new_size - (long)old_size;
     return realloc(ptr, new_size);
 }
@@ -65,7 +59,6 @@ static inline void document_init(struct document *doc)
     pol_mem mem = {&doc->meter, meter_alloc, meter_resize, meter_release};
 
     memset(doc, 0, sizeof(*doc));
-    doc->meter.left = -1;
     pol_ctx_options_init(&doc->opts, sizeof(doc->opts));
     doc->opts.mem = &mem;
     cr_assert_eq(pol_ctx_new(&doc->opts, &doc->ctx), POL_OK);

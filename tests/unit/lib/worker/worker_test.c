@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/worker.h"
 
-#include "../base/counting_mem.h"
 #include "rig.h"
 
 static struct rig rig;
@@ -12,90 +11,6 @@ static void teardown(void)
 }
 
 TestSuite(worker, .fini = teardown);
-
-#define NAMED                                                                                      \
-    "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']},'rules':["    \
-    "{'id':'n','action':'allow','match':{'dns_hostname':'^(a|b|c|d)\\\\.ex.mple$'}}]}]}"
-
-static const pol_prefix inside[] = {{{4, {10}}, 8}};
-static const pol_addr resolvers[] = {{4, {192, 0, 2, 53}}, {4, {192, 0, 2, 54}}};
-
-Test(worker, creation_survives_every_failing_allocation)
-{
-    struct counting counting = {0};
-    pol_ctx *ctx = counting_ctx(&counting);
-    size_t before = counting.blocks;
-    pol_worker_options *options = rig_options(&rig);
-    int rc;
-
-    options->inside = inside;
-    options->inside_count = 1;
-    options->trusted_resolvers = options->inside_resolvers = resolvers;
-    options->trusted_resolver_count = options->inside_resolver_count = 2;
-    options->own = resolvers;
-    options->own_count = 2;
-    do {
-        counting.requests = 0;
-        counting.fail_at++;
-        rc = pol_worker_new(ctx, options, &rig.worker);
-        cr_assert(rc == POL_OK || counting.blocks == before, "request %zu", counting.fail_at);
-    } while (rc == POL_E_NOMEM);
-    cr_assert_eq(rc, POL_OK);
-    cr_assert_gt(counting.fail_at, 10);
-    pol_worker_free(rig.worker);
-    rig.worker = NULL;
-    cr_assert_eq(counting.blocks, before);
-    pol_ctx_unref(ctx);
-    cr_assert_eq(counting.blocks, 0);
-}
-
-Test(worker, policy_in_use_stays_when_there_is_no_memory_for_another)
-{
-    struct counting counting = {0};
-    pol_packet syn = rig_syn("172.16.0.1", 40000, "192.0.2.1", 80);
-    pol_policy *named;
-    uint64_t generation;
-    size_t before;
-
-    rig.ctx = counting_ctx(&counting);
-    rig_start(&rig, "{'default_policy':'allow'}");
-    named = rig_compile(&rig, NAMED);
-    before = counting.bytes;
-    counting.requests = 0;
-    counting.fail_at = 1;
-    cr_assert_eq(pol_worker_use(rig.worker, named, 2), POL_E_NOMEM);
-    cr_assert_eq(counting.bytes, before);
-    cr_assert_neq(pol_worker_policy(rig.worker, &generation), named);
-    cr_assert_eq(generation, 1);
-    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
-    counting.fail_at = 0;
-    cr_assert_eq(pol_worker_use(rig.worker, named, 2), POL_OK);
-    cr_assert_eq(pol_worker_policy(rig.worker, &generation), named);
-    pol_policy_unref(named);
-    rig_stop(&rig);
-    cr_assert_eq(counting.blocks, 0);
-}
-
-Test(worker, deciding_allocates_nothing)
-{
-    struct counting counting = {0};
-    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.1", 443);
-    pol_packet data = rig_data(&syn, rig_hello("a.example"));
-    size_t requests;
-
-    rig.ctx = counting_ctx(&counting);
-    rig_start(&rig, NAMED);
-    requests = counting.requests;
-    rig_learn(&rig, "10.0.0.5", "a.example", "192.0.2.1", 60);
-    rig_judge(&rig, &syn);
-    rig_judge(&rig, &data);
-    pol_worker_tick(rig.worker, rig.now + 10000 * POL_SECONDS, 100);
-    pol_worker_flush(rig.worker, rig.now);
-    rig_drain(&rig);
-    cr_assert_eq(counting.requests, requests);
-    rig_stop(&rig);
-    cr_assert_eq(counting.blocks, 0);
-}
 
 Test(worker, generations_only_grow)
 {
