@@ -107,6 +107,7 @@ POL_API int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *o
 POL_API pol_policy *pol_policy_ref(pol_policy *policy);
 POL_API void pol_policy_unref(pol_policy *policy);
 
+/* These six take NULL for "no policy in use": it has no groups and no rules. */
 POL_API uint32_t pol_policy_group_count(const pol_policy *policy);
 POL_API uint32_t pol_policy_rule_count(const pol_policy *policy);
 

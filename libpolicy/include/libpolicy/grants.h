@@ -60,7 +60,8 @@ typedef struct pol_grants_options {
 
 POL_API void pol_grants_options_init(pol_grants_options *opts, size_t size);
 
-/** @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity of 0 or above 16 million) */
+/** @p opts may be NULL for the defaults.
+ *  @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity of 0 or above 16 million) */
 POL_API int pol_grants_new(pol_ctx *ctx, const pol_grants_options *opts, pol_grants **ret_grants);
 
 /** No worker may be attached any more. */

@@ -282,7 +282,8 @@ typedef struct pol_worker_options {
 POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
 
 /**
- * Makes a worker. All tables are sized here: deciding allocates nothing.
+ * Makes a worker. All tables are sized here: deciding allocates nothing. @p opts may be NULL for
+ * the defaults.
  *
  * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity above 16 million, or a `control`
  *         that is out of range, or POL_CONTROL_JUDGE for a kind without an IP header)
@@ -303,7 +304,8 @@ POL_API void pol_worker_free(pol_worker *worker);
  */
 POL_API int pol_worker_use(pol_worker *worker, pol_policy *policy, uint64_t generation);
 
-/** The policy and generation in use; NULL and 0 before the first pol_worker_use(). Borrowed. */
+/** The policy and generation in use; NULL and 0 before the first pol_worker_use(). Borrowed.
+ *  @p ret_generation may be NULL. */
 POL_API pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_generation);
 
 /**

@@ -152,32 +152,32 @@ void pol_policy_unref(pol_policy *policy)
 
 uint32_t pol_policy_group_count(const pol_policy *policy)
 {
-    return policy->group_count;
+    return policy ? policy->group_count : 0;
 }
 
 uint32_t pol_policy_rule_count(const pol_policy *policy)
 {
-    return policy->rule_count;
+    return policy ? policy->rule_count : 0;
 }
 
 pol_str pol_policy_group_id(const pol_policy *policy, uint32_t group)
 {
-    return group < policy->group_count ? policy->groups[group].id : STR("default");
+    return group < pol_policy_group_count(policy) ? policy->groups[group].id : STR("default");
 }
 
 pol_str pol_policy_rule_id(const pol_policy *policy, uint32_t rule)
 {
-    return rule < policy->rule_count ? policy->rule_ids[rule] : STR("");
+    return rule < pol_policy_rule_count(policy) ? policy->rule_ids[rule] : STR("");
 }
 
 uint32_t pol_policy_rule_group(const pol_policy *policy, uint32_t rule)
 {
-    return rule < policy->rule_count ? policy->steps[policy->rule_steps[rule]].group : POL_NONE;
+    return rule < pol_policy_rule_count(policy) ? policy->steps[policy->rule_steps[rule]].group : POL_NONE;
 }
 
 uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group)
 {
-    return group < policy->group_count ? policy->groups[group].key : 0;
+    return group < pol_policy_group_count(policy) ? policy->groups[group].key : 0;
 }
 
 void pol_policy_digest(const pol_policy *policy, uint8_t ret_sha256[32])

@@ -238,7 +238,8 @@ int pol_worker_use(pol_worker *worker, pol_policy *policy, uint64_t generation)
 
 pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_generation)
 {
-    *ret_generation = worker->generation;
+    if (ret_generation)
+        *ret_generation = worker->generation;
     return worker->policy;
 }
 

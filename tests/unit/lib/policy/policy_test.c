@@ -85,3 +85,13 @@ Test(policy, a_caller_may_do_without_diagnostics)
     cr_assert_eq(pol_compile(doc.ctx, STR("[]"), NULL, &doc.policy, NULL), POL_E_POLICY);
     document_fini(&doc);
 }
+
+Test(policy, no_policy_has_no_groups_and_no_rules)
+{
+    cr_assert_eq(pol_policy_group_count(NULL), 0);
+    cr_assert_eq(pol_policy_rule_count(NULL), 0);
+    cr_assert(str_equal(pol_policy_group_id(NULL, 0), STR("default")));
+    cr_assert(str_equal(pol_policy_rule_id(NULL, POL_NONE), STR("")));
+    cr_assert_eq(pol_policy_rule_group(NULL, 0), POL_NONE);
+    cr_assert_eq(pol_policy_group_key(NULL, 0), 0);
+}

@@ -22,6 +22,7 @@ Test(worker, generations_only_grow)
     cr_assert_eq(pol_worker_use(rig.worker, policy, 1), POL_E_INVALID);
     cr_assert_eq(pol_worker_use(rig.worker, policy, 0), POL_E_INVALID);
     cr_assert_eq(pol_worker_use(rig.worker, policy, 9), POL_OK); /* the same one again */
+    cr_assert_eq(pol_worker_policy(rig.worker, NULL), policy);
     cr_assert_eq(pol_worker_policy(rig.worker, &generation), policy);
     cr_assert_eq(generation, 9);
 }
