@@ -19,52 +19,12 @@ import unittest
 import frames
 import lab
 import support
+from vendor import Vendor
 
 BUILD, CC, SANITIZE = os.environ["BUILD"], os.environ["CC"], os.environ["SANITIZE"]
 EXAMPLES = os.path.join(support.TOP, "examples")
-LEAKS = "-fsanitize=" + (SANITIZE or "address,undefined")
 BULK = 100 << 20
 UDP_SEGMENT = 103
-
-
-# -- Installed and compiled once, when first asked for
-
-class Vendor:
-    """A machine with the library installed under a prefix of its own."""
-
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="examples-test-")
-        self.programs = {}
-
-    def install(self):
-        self.check("cmake", "--install", BUILD, "--prefix", self.path("prefix"))
-        for directory, _, files in os.walk(self.path("prefix")):
-            if "libpolicy.pc" in files:
-                self.pkgconfig = directory
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
-    @staticmethod
-    def check(*command, **options):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, **options)
-        if done.returncode:
-            raise AssertionError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
-        return done.stdout
-
-    def flags(self, *packages):
-        search = self.pkgconfig + ":" + os.environ.get("PKG_CONFIG_PATH", "")
-        return self.check("pkg-config", "--cflags", "--libs", *packages,
-                          env={**os.environ, "PKG_CONFIG_PATH": search.rstrip(":")}).split()
-
-    def compile(self, source, *packages, options=()):
-        key = (source, tuple(options))
-        if key not in self.programs:
-            self.programs[key] = self.path(f"program{len(self.programs)}")
-            options = [*([f"-fsanitize={SANITIZE}"] if SANITIZE else []), *options]
-            self.check(*shlex.split(CC), "-O1", "-g", "-Wall", "-Wextra", "-Werror", *options, "-o", self.programs[key],
-                       source, *self.flags("libpolicy", *packages), "-Wl,-rpath," + os.path.dirname(self.pkgconfig))
-        return self.programs[key]
 
 
 vendor = None
@@ -72,20 +32,8 @@ vendor = None
 
 def setUpModule(): # pylint: disable=invalid-name
     global vendor # pylint: disable=global-statement
-    vendor = Vendor()
-    unittest.addModuleCleanup(shutil.rmtree, vendor.directory, True)
-    vendor.install()
-
-
-def leaks_are_reported():
-    source = vendor.path("leak.c")
-    with open(source, "w", encoding="ascii") as file:
-        file.write("#include <stdlib.h>\nvoid *volatile p;\nint main(void) { p = malloc(7); p = NULL; return 0; }\n")
-    try:
-        program = vendor.compile(source, options=[LEAKS])
-    except AssertionError:
-        return False
-    return "7 byte(s) leaked" in support.run(program=program)[2]
+    vendor = Vendor(BUILD, CC, SANITIZE)
+    unittest.addModuleCleanup(vendor.close)
 
 
 # -- The two programs in the lab's firewall
@@ -323,10 +271,9 @@ class GatewayQuestions(Gateway, Questions):
 
 
 class NoLeak(Example):
-    compiled_with = (LEAKS,)
-
     def setUp(self):
-        if not leaks_are_reported():
+        self.compiled_with = vendor.leak_options()
+        if not self.compiled_with:
             self.skipTest("LeakSanitizer finds nothing on this machine")
         super().setUp()
 
@@ -359,7 +306,7 @@ class Errors(support.TemporaryDirectory):
             self.skipTest(reason)
 
     def ask(self, *arguments):
-        program = vendor.compile(self.source, *self.packages, options=[LEAKS] if leaks_are_reported() else [])
+        program = vendor.compile(self.source, *self.packages, options=vendor.leak_options())
         return support.run(*arguments, program=program)
 
     def test_help_and_usage(self):

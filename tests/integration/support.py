@@ -18,6 +18,9 @@ import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests/support"))
+from counted import main # pylint: disable=wrong-import-position,unused-import
+
 POLICYD = os.environ.get("POLICYD", os.path.join(TOP, "build/dev/daemon/policyd"))
 POLICYCTL = os.environ.get("POLICYCTL", os.path.join(TOP, "build/dev/daemon/ctl/policyctl"))
 SITE = os.path.join(TOP, "examples/site/site.pcapng")
@@ -178,14 +181,3 @@ class TemporaryDirectory(unittest.TestCase):
         path = self.path(name)
         write_pcap(path, frames or [(100, tcp_syn("10.0.0.1", "203.0.113.1", 40000, 443))])
         return path
-
-
-def main():
-    """Runs the tests of the calling program and ends with the line that tests/run counts."""
-    program = unittest.main(exit=False, verbosity=2)
-    result = program.result
-    bad = len(result.failures) + len(result.errors)
-    for test, reason in result.skipped:
-        print(f"SKIP {test}: {reason}")
-    print(f"{result.testsRun - bad - len(result.skipped)} passed, {bad} failed, {len(result.skipped)} skipped")
-    sys.exit(1 if bad else 0)
