@@ -109,8 +109,9 @@ POL_API size_t pol_grants_names(const pol_grants *grants, uint64_t group_key, co
 
 /**
  * Puts back a grant that was listed in an earlier life of the process. Moments must have been
- * carried over to the present clock by the caller; flows and state are ignored. A grant already
- * there keeps the later of both times.
+ * carried over to the present clock by the caller, and one that is later than @p now counts as
+ * @p now, so that no row holds an address open by claiming the future; flows and state are ignored.
+ * A grant already there keeps the later of both times.
  *
  * @return POL_OK, POL_E_FULL, POL_E_INVALID (no address, empty name or unknown kind),
  *         POL_E_NOTFOUND (it is gone at @p now)

@@ -337,6 +337,11 @@ void grants_learn(pol_grants *grants, const struct grants_lesson *lesson, pol_mo
     }
 }
 
+static pol_mono earlier(pol_mono a, pol_mono b)
+{
+    return a < b ? a : b;
+}
+
 int pol_grants_restore(pol_grants *grants, const pol_grant *given, pol_mono now)
 {
     pol_grant grant = *given;
@@ -347,6 +352,10 @@ int pol_grants_restore(pol_grants *grants, const pol_grant *given, pol_mono now)
     if ((grant.addr.family != 4 && grant.addr.family != 6) || grant.name_len == 0 ||
         grant.kind > POL_GRANT_RECORDED)
         return POL_E_INVALID;
+    grant.two_way = grant.two_way != 0;
+    grant.learned = earlier(grant.learned, now);
+    grant.answered = earlier(grant.answered, now);
+    grant.used = earlier(grant.used, now);
     if (grant.used < grant.answered)
         grant.used = grant.answered;
     now = advance(grants, now);

@@ -637,6 +637,30 @@ Test(grants, restore_takes_only_what_still_lives)
     cr_assert_eq(state(1, 1, 1001 * S), POL_GRANT_LIVE);
 }
 
+Test(grants, restored_row_of_the_future_lives_no_longer_than_one_of_now)
+{
+    pol_addr addr = address(1);
+    pol_grant grant = {
+        .group_key = 1,
+        .addr = addr,
+        .name_len = 9,
+        .ttl = 60,
+        .two_way = 8,
+        .learned = 9000 * S,
+        .answered = 9000 * S,
+        .used = POL_NEVER - 1,
+        .name = "a.example",
+    };
+
+    make();
+    cr_assert_eq(pol_grants_restore(grants, &grant, 1000 * S), POL_OK);
+    cr_assert_eq(pol_grants_names(grants, 1, &addr, 1000 * S, &grant, 1), 1);
+    cr_expect_eq(grant.learned, 1000 * S);
+    cr_expect_eq(grant.used, 1000 * S);
+    cr_expect_eq(grant.two_way, 1);
+    cr_expect_eq(state(1, 1, 1500 * S), POL_GRANT_GONE);
+}
+
 Test(grants, capacity_out_of_range_is_refused)
 {
     options.capacity = 0;
