@@ -300,7 +300,8 @@ static void take_oldest(pol_finding *into, const pol_finding *from)
 
 static void combine(pol_finding *into, const pol_finding *from)
 {
-    into->count += from->count;
+    /* A row from elsewhere may hold any count, and 0 would mean that the finding is gone. */
+    into->count = from->count < UINT64_MAX - into->count ? into->count + from->count : UINT64_MAX;
     into->audit &= from->audit;
     if (from->last_seen >= into->last_seen)
         take_newest(into, from);

@@ -723,6 +723,19 @@ Test(audit, restoring_sums_counts_and_widens_the_span)
     pol_audit_free(audit);
 }
 
+Test(audit, a_count_stays_at_its_largest_value)
+{
+    pol_audit *audit = audit_of(1);
+    pol_finding finding = stored_finding(POL_FIND_L4_DENY, "web", 1, 2);
+
+    finding.count = UINT64_MAX - 1;
+    cr_assert_eq(pol_audit_restore(audit, &finding), POL_OK);
+    finding.count = 2;
+    cr_assert_eq(pol_audit_restore(audit, &finding), POL_OK);
+    cr_expect_eq(find_only(audit)->count, UINT64_MAX);
+    pol_audit_free(audit);
+}
+
 Test(audit, a_restored_finding_is_no_change)
 {
     pol_audit *audit = audit_of(1);
