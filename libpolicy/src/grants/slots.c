@@ -375,6 +375,8 @@ static void slot_extend(pol_grants *grants, struct slot *slot, const pol_grant *
     pol_mono until = add_time(grant->answered, clamp_ttl(grants, grant->ttl));
 
     SET(slot->kind, grant->kind);
+    if (grant->two_way)
+        SET(slot->two_way, 1);
     if (grant->answered >= GET(slot->answered)) {
         SET(slot->answered, grant->answered);
         SET(slot->ttl, grant->ttl);

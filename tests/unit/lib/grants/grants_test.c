@@ -661,6 +661,24 @@ Test(grants, restored_row_of_the_future_lives_no_longer_than_one_of_now)
     cr_expect_eq(state(1, 1, 1500 * S), POL_GRANT_GONE);
 }
 
+Test(grants, restored_row_that_carried_both_ways_keeps_its_longer_idle_time)
+{
+    pol_grant grant = {
+        .group_key = 1,
+        .addr = address(1),
+        .name_len = 9,
+        .two_way = 1,
+        .answered = 1000 * S,
+        .used = 1000 * S,
+        .name = "a.example",
+    };
+
+    make();
+    learn(1, "a.example", 1, 0, 900 * S);
+    cr_assert_eq(pol_grants_restore(grants, &grant, 1400 * S), POL_OK);
+    cr_expect_eq(state(1, 1, 1400 * S), POL_GRANT_LIVE);
+}
+
 Test(grants, capacity_out_of_range_is_refused)
 {
     options.capacity = 0;
