@@ -9,13 +9,14 @@
 
 README.md has the tour: objects, threads, memory, errors.
 """
-from . import dns
+from . import dns, reply, tls
 from ._abi import (Action, Control, ControlPolicy, DiagCode, DnsRefusal, End, EventKind, FindingType,
                    GrantKind, GrantState, Link, LogLevel, Midstream, Mode, Need, PacketKind,
                    PacketMark, Reason, Severity, Side, SniCheck, Status, TcpFlag, VerdictFlag)
 from ._abi import POL_NEVER as NEVER
 from ._native import lib as _lib
 from ._values import seconds, word
+from .audit import Audit, AuditStats, Finding
 from .context import Context
 from .dns import DnsDecision, DnsLearned, DnsQuery
 from .errors import (AbiMismatch, Closed, Format, Full, InUse, Invalid, Limit, NoMemory, NoSpace,
@@ -23,18 +24,23 @@ from .errors import (AbiMismatch, Closed, Format, Full, InUse, Invalid, Limit, N
 from .grants import Grant, Grants, GrantsStats
 from .packet import Packet, PacketBatch, Tuple
 from .policy import Diagnostic, Group, Policy, PolicyError, Rule
+from .ready import Check, Readiness
+from .stats import CounterInfo, Counters
+from .tap import Tap
 from .verdict import Event, EventBatch, Verdict, VerdictBatch, reason_text
 from .worker import Worker
 
 __version__: str = (_lib.pol_version() or b"").decode()
 
 __all__ = [
-    "Action", "AbiMismatch", "Closed", "Context", "Control", "ControlPolicy", "DiagCode",
-    "Diagnostic", "DnsDecision", "DnsLearned", "DnsQuery", "DnsRefusal", "End", "Event",
-    "EventBatch", "EventKind", "FindingType", "Format", "Full", "Grant", "GrantKind", "GrantState",
-    "Grants", "GrantsStats", "Group", "InUse", "Invalid", "Limit", "Link", "LogLevel", "Midstream",
-    "Mode", "NEVER", "Need", "NoMemory", "NoSpace", "NotFound", "Packet", "PacketBatch",
-    "PacketKind", "PacketMark", "PolError", "Policy", "PolicyError", "PolicyRejected", "Reason",
-    "Rule", "Severity", "Side", "SniCheck", "Status", "TcpFlag", "Truncated", "Tuple", "Verdict",
-    "VerdictBatch", "VerdictFlag", "Worker", "__version__", "dns", "reason_text", "seconds", "word",
+    "__version__", "AbiMismatch", "Action", "Audit", "AuditStats", "Check", "Closed", "Context",
+    "Control", "ControlPolicy", "CounterInfo", "Counters", "DiagCode", "Diagnostic", "dns",
+    "DnsDecision", "DnsLearned", "DnsQuery", "DnsRefusal", "End", "Event", "EventBatch",
+    "EventKind", "Finding", "FindingType", "Format", "Full", "Grant", "GrantKind", "Grants",
+    "GrantsStats", "GrantState", "Group", "InUse", "Invalid", "Limit", "Link", "LogLevel",
+    "Midstream", "Mode", "Need", "NEVER", "NoMemory", "NoSpace", "NotFound", "Packet",
+    "PacketBatch", "PacketKind", "PacketMark", "PolError", "Policy", "PolicyError",
+    "PolicyRejected", "Readiness", "Reason", "reason_text", "reply", "Rule", "seconds", "Severity",
+    "Side", "SniCheck", "Status", "Tap", "TcpFlag", "tls", "Truncated", "Tuple", "Verdict",
+    "VerdictBatch", "VerdictFlag", "word", "Worker",
 ]

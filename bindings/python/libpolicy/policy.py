@@ -7,15 +7,18 @@ import json
 import os
 import pathlib
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence, Union
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
 
 from . import _abi
-from ._abi import DiagCode, Mode, Need, Severity
+from ._abi import DiagCode, Mode, Need, Severity, VerdictFlag
 from ._handle import Owned
 from ._native import lib
-from ._values import Text, borrowed, known, member, number, written
+from ._values import Text, borrowed, known, member, number, static, word, written
 from .context import Context
 from .errors import Invalid, PolicyRejected, check
+
+if TYPE_CHECKING:
+    from .verdict import Verdict
 
 Document = Union[str, bytes, Mapping[str, Any]]
 
@@ -70,7 +73,7 @@ class Policy(Owned):
     Thread class: shareable. Immutable; any number of threads may use it.
     """
 
-    __slots__ = ("_context", "_groups", "_rules", "_warnings")
+    __slots__ = ("_context", "_groups", "_rules", "_warnings", "_warnings_json")
 
     def __init__(self, document: Document, context: Context | None = None, *,
                  default_allow: bool = False, absent_mode: Mode | str = Mode.REQUIRED) -> None:
@@ -95,6 +98,7 @@ class Policy(Owned):
             self._warnings = _diagnostics(found)
             if status == _abi.Status.E_POLICY:
                 raise PolicyError(self._warnings, written(lib.pol_json_errors, found).decode())
+            self._warnings_json = written(lib.pol_json_diags, found).decode() if found else "[]"
         finally:
             lib.pol_diags_free(found)
         check(status)
@@ -130,6 +134,11 @@ class Policy(Owned):
         return list(self._warnings)
 
     @property
+    def warnings_json(self) -> str:
+        """The warnings as the HTTP API shows them."""
+        return self._warnings_json
+
+    @property
     def groups(self) -> tuple[Group, ...]:
         return self._groups
 
@@ -153,6 +162,19 @@ class Policy(Owned):
         if which is None:
             return None
         return self._rules[number(which, len(self._rules) - 1, "rule")]
+
+    def explain(self, verdict: Verdict) -> str:
+        """A verdict in words: 'allow by rule "web" of group "site": a rule matched'."""
+        where = ""
+        group, rule = self.group(verdict.group), self.rule(verdict.rule)
+        if rule is not None:
+            where = f' by rule "{rule.id}" of group "{rule.group.id}"'
+        elif group is not None:
+            where = f' by group "{group.id}"'
+        audited = f" ({word(verdict.raw_action)} but for audit mode)" \
+            if verdict.flags & VerdictFlag.AUDIT else ""
+        text = static(lib.pol_reason_text(int(verdict.reason)))
+        return f"{word(verdict.action)}{where}: {text}{audited}"
 
     def json(self) -> str:
         """The accepted document: every key present, the default resolved. Compiling it again gives

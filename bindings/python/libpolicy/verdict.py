@@ -8,8 +8,9 @@ from typing import Any, Iterator, List
 from . import _abi
 from ._abi import Action, End, EventKind, Reason, Side, VerdictFlag
 from ._native import lib
-from ._values import NONE, IPAddress, index, ip, known, number, static, word
+from ._values import (NEVER, NONE, IPAddress, Text, index, ip, known, number, static, word, written)
 from .packet import Tuple, dtype_of
+from .policy import Policy
 
 _ACTIONS = {int(action): action for action in Action}
 _REASONS = {int(reason): reason for reason in Reason}
@@ -289,6 +290,20 @@ class Event:
         count = min(self._c.answer_count, _abi.POL_EVENT_ADDRESSES)
         found = [ip(each) for each in self._c.answers[:count]]
         return [each for each in found if each is not None]
+
+    def json(self, policy: Policy | None = None, *, node_id: str = "", wall: int = 0) -> str:
+        """As the wiretap of the HTTP API shows it.
+
+        policy  that of the event's generation (Worker.policy_of()), for the ids
+        wall    time of day of `last`, milliseconds since 1970
+        """
+        arguments = (Text(node_id), number(wall, NEVER, "wall"))
+        if policy is None:
+            return written(lib.pol_json_event, self._c, None, *arguments).decode()
+        if not isinstance(policy, Policy):
+            raise TypeError(f"expected a Policy, not {type(policy).__name__}")
+        with policy._handle as pointer:
+            return written(lib.pol_json_event, self._c, pointer, *arguments).decode()
 
     def copy(self) -> Event:
         return Event(_abi.pol_event.from_buffer_copy(self._c))

@@ -17,6 +17,7 @@ from .errors import Invalid, check
 from .grants import Grants
 from .packet import Packet, PacketBatch
 from .policy import Policy
+from .stats import Counters
 from .verdict import Event, EventBatch, Verdict, VerdictBatch
 
 ALL_EVENTS = frozenset(EventKind)
@@ -262,6 +263,13 @@ class Worker(Exclusive):
         return DnsLearned(learned.addresses, learned.added, learned.refreshed, learned.rcode)
 
     # -- numbers
+
+    @property
+    def counters(self) -> Counters:
+        """What it has counted so far. May be asked from any thread."""
+        counters = Counters()
+        counters.add(self)
+        return counters
 
     @property
     def flow_count(self) -> int:
