@@ -10,6 +10,8 @@ from ctypes import (
 from typing import Any, Callable
 
 POL_ADDR_TEXT = 46
+POL_CERTIFICATE_NAMES = 32768
+POL_CERTIFICATE_SUBJECT = 1024
 POL_DNS_GRANTEES = 16
 POL_EVENT_ADDRESSES = 16
 POL_FINDING_NAMES = 8
@@ -933,6 +935,31 @@ class pol_tap_filter(Structure):
     ]
 
 
+class pol_certificate(Structure):
+    not_before: int
+    not_after: int
+    sha256: Array[c_uint8]
+    san_count: int
+    cn_count: int
+    names_len: int
+    subject_len: int
+    version: int
+    subject: bytes
+    names: bytes
+    _fields_ = [
+        ("not_before", c_uint64),
+        ("not_after", c_uint64),
+        ("sha256", c_uint8 * 32),
+        ("san_count", c_uint32),
+        ("cn_count", c_uint32),
+        ("names_len", c_uint32),
+        ("subject_len", c_uint16),
+        ("version", c_uint16),
+        ("subject", c_char * 1024),
+        ("names", c_char * 32768),
+    ]
+
+
 pol_log_fn = CFUNCTYPE(None, c_void_p, c_uint, pol_str)
 pol_audit_find_fn = CFUNCTYPE(c_bool, c_void_p, POINTER(pol_finding))
 pol_audit_changes_fn = CFUNCTYPE(c_bool, c_void_p, POINTER(pol_finding))
@@ -970,6 +997,7 @@ LAYOUT: dict[type[Structure], tuple[int, tuple[int, ...]]] = {
     pol_counter_info: (40, (0, 8, 16, 24, 32, 33)),
     pol_port_range: (4, (0, 2)),
     pol_tap_filter: (104, (0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96)),
+    pol_certificate: (33856, (0, 8, 16, 48, 52, 56, 60, 62, 64, 1088)),
 }
 
 # Of every function: what it returns and takes.
@@ -1094,6 +1122,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "pol_tap_free": (None, (POINTER(pol_tap),)),
     "pol_tap_match": (c_bool, (POINTER(pol_tap), POINTER(pol_event))),
     "pol_tls_server_name": (c_int, (pol_bytes, c_void_p, POINTER(c_size_t))),
+    "pol_tls_certificate": (c_int, (pol_bytes, POINTER(pol_certificate))),
     "pol_version": (c_char_p, ()),
     "pol_abi_size": (c_size_t, (c_char_p,)),
 }
@@ -1201,6 +1230,7 @@ class Library:
     pol_tap_free: Callable[..., None]
     pol_tap_match: Callable[..., bool]
     pol_tls_server_name: Callable[..., int]
+    pol_tls_certificate: Callable[..., int]
     pol_version: Callable[..., bytes | None]
     pol_abi_size: Callable[..., int]
 

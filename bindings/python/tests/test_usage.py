@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program of usage.py, run."""
 import json
+import os
+import pathlib
 
 import pytest
 
@@ -29,6 +31,9 @@ def test_the_program_that_mypy_reads_runs(document):
         assert refused[3] & 15 == 3
         assert usage.refuse(frames[1])[9] == 6
         assert usage.name_of(b"GET /") is None and usage.name_of(b"\x16\x03\x01") is None
+        flight = pathlib.Path(os.environ["POLICY_SOURCE"], "tests/data/tls/direct.flight")
+        assert usage.names_of(flight.read_bytes()) == (
+            "db.example.com", "*.db.example.com", "db.example.com")
         state = json.loads(usage.ready([worker]))
         assert [check["ok"] for check in state["checks"]] == [
             False, False, True, False, False, True, True, False]

@@ -72,6 +72,11 @@ def name_of(stream: bytes) -> str | None:
         return None
 
 
+def names_of(stream: bytes) -> tuple[str, ...]:
+    shown = tls.certificate(stream)
+    return shown.sans + shown.cns if shown.not_before < shown.not_after else ()
+
+
 def ready(workers: list[Worker]) -> str:
     with Readiness() as checks:
         checks.generations(1, workers)

@@ -18,7 +18,8 @@
     XX(pol_dns_query) XX(pol_dns_learned)                                                          \
     XX(pol_finding) XX(pol_audit_query) XX(pol_audit_stats)                                        \
     XX(pol_port_range) XX(pol_tap_filter)                                                          \
-    XX(pol_ready_line) XX(pol_counter_info)
+    XX(pol_ready_line) XX(pol_counter_info)                                                        \
+    XX(pol_certificate)
 /* clang-format on */
 
 /* Names in place: a table of pointers would have to be relocated in every process. */

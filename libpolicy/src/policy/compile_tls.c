@@ -6,13 +6,14 @@
 #include "policy/compile.h"
 #include "policy/host.h"
 #include "program/http.h"
+#include "wire/certname.h"
 
 static const struct regex *regex_of(const struct pol_policy *policy, const struct pm_regex *regex)
 {
     return regex->text.text.ptr ? policy->regexes[regex->pattern] : NULL;
 }
 
-enum convert { AS_WRITTEN, LOWER, UPPER, HOST };
+enum convert { AS_WRITTEN, LOWER, UPPER, HOST, CERTIFICATE };
 
 /* ret.len 0: nothing is left of it. ret.ptr NULL: no memory. */
 static pol_str convert(struct arena *arena, pol_str text, enum convert how)
@@ -25,6 +26,12 @@ static pol_str convert(struct arena *arena, pol_str text, enum convert how)
         if (host_is_blank(text) || host_normalise(text, name, &text.len) < 0)
             return STR("");
         text.ptr = name;
+    } else if (how == CERTIFICATE) {
+        uint8_t len;
+
+        if (!certname_text((pol_bytes){(const uint8_t *)text.ptr, text.len}, false, name, &len))
+            return STR("");
+        text = (pol_str){name, len};
     } else if (how != AS_WRITTEN) {
         text = check_trim(text);
     }
@@ -99,7 +106,7 @@ static void sort_texts(pol_str *items, uint32_t count)
     }
 }
 
-static int compile_name(struct pol_policy *policy, const struct pm_name *name,
+static int compile_name(struct pol_policy *policy, const struct pm_name *name, enum convert how,
                         const struct pp_name **ret_name)
 {
     struct pp_name *compiled;
@@ -111,7 +118,7 @@ static int compile_name(struct pol_policy *policy, const struct pm_name *name,
     compiled = arena_alloc(&policy->arena, sizeof(*compiled));
     if (!compiled)
         return POL_E_NOMEM;
-    rc = compile_texts(&policy->arena, &name->exact, HOST, false, &exact);
+    rc = compile_texts(&policy->arena, &name->exact, how, false, &exact);
     if (rc < 0)
         return rc;
     sort_texts((pol_str *)exact.items, exact.count);
@@ -268,27 +275,13 @@ static int compile_anchors(struct arena *arena, const struct pm_texts *texts, st
     return POL_OK;
 }
 
-/* ", " becomes "," and " + " becomes "+": programs differ in how they print a subject. */
 static int compile_dn(struct arena *arena, pol_str text, pol_str *ret_dn)
 {
     pol_str dn = arena_str(arena, check_trim(text));
-    char *out = (char *)dn.ptr;
-    size_t len = 0;
 
     if (!dn.ptr)
         return POL_E_NOMEM;
-    for (size_t i = 0; i < dn.len; i++) {
-        if (dn.len - i >= 3 && memcmp(out + i, " + ", 3) == 0) {
-            out[len++] = '+';
-            i += 2;
-        } else if (dn.len - i >= 2 && memcmp(out + i, ", ", 2) == 0) {
-            out[len++] = ',';
-            i++;
-        } else {
-            out[len++] = out[i];
-        }
-    }
-    *ret_dn = (pol_str){out, len};
+    *ret_dn = (pol_str){dn.ptr, certname_tighten(dn, (char *)dn.ptr)};
     return POL_OK;
 }
 
@@ -297,10 +290,10 @@ static int compile_certificate(struct pol_policy *policy, const struct pm_tls *t
 {
     int rc;
 
-    rc = compile_name(policy, &tls->server_san, &ret->san);
+    rc = compile_name(policy, &tls->server_san, CERTIFICATE, &ret->san);
     if (rc < 0)
         return rc;
-    rc = compile_name(policy, &tls->server_cn, &ret->cn);
+    rc = compile_name(policy, &tls->server_cn, CERTIFICATE, &ret->cn);
     if (rc < 0)
         return rc;
     if (tls->server_dn.text.ptr) {
@@ -327,7 +320,7 @@ int compile_tls(struct pol_policy *policy, const struct pm_tls *tls, const struc
     *ret_tls = compiled;
     compiled->intercept = tls->mode.text.ptr && str_equal(tls->mode.text, STR("intercept"));
     compiled->tls13_allow = tls->tls13.text.ptr && str_equal(tls->tls13.text, STR("allow"));
-    rc = compile_name(policy, &tls->sni, &compiled->sni);
+    rc = compile_name(policy, &tls->sni, HOST, &compiled->sni);
     if (rc < 0)
         return rc;
     rc = compile_certificate(policy, tls, compiled);

@@ -57,7 +57,8 @@ struct pp_icmp {
 };
 
 /* A Name of the document: exact values and/or one regular expression; given both, both must hold.
- * Exact values are normalised (wire/dnsname.h) and sorted by memcmp over (text, length). */
+ * Exact values are normalised (wire/dnsname.h, names in certificates wire/certname.h) and sorted by
+ * memcmp over (text, length). */
 struct pp_name {
     const pol_str *exact;
     uint32_t exact_count;      /* 0: no exact part */

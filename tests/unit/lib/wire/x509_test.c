@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/x509.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+
+#include "../base/counting_mem.h"
+#include "base/mem.h"
+#include "flight.h"
+#include "wire/tls_server.h"
+
+#define Y2024 UINT64_C(1704067200000)
+#define Y2044 UINT64_C(2335219200999)
+#define Y2020 UINT64_C(1577836800000)
+#define Y2021 UINT64_C(1609459200999)
+
+static struct flight flight, pem;
+static uint8_t chain[TLS_FLIGHT_MAX];
+static struct tls_server server;
+static pol_certificate certificate;
+static struct arena arena;
+
+static pol_bytes load_chain(const char *name)
+{
+    flight_load(&flight, name);
+    cr_assert_eq(tls_server_read((pol_bytes){flight.bytes, flight.len}, chain, &server),
+                 TLS_SERVER_COMPLETE, "%s", name);
+    return (pol_bytes){chain, server.chain_len};
+}
+
+static pol_bytes load_leaf(const char *name)
+{
+    struct cursor list = cursor_of(load_chain(name));
+    pol_bytes leaf;
+
+    cr_assert(tls_chain_next(&list, &leaf));
+    return leaf;
+}
+
+static struct x509_anchors load_anchors(const char *name)
+{
+    struct x509_anchors anchors;
+
+    flight_load(&pem, name);
+    arena_init(&arena, &mem_libc);
+    cr_assert_eq(x509_anchors_build(&arena, (pol_str){(char *)pem.bytes, pem.len}, &anchors),
+                 POL_OK);
+    return anchors;
+}
+
+/* Names of the certificate, joined by blanks. */
+static const char *names(void)
+{
+    static char text[POL_CERTIFICATE_NAMES];
+
+    memcpy(text, certificate.names, certificate.names_len);
+    for (uint32_t i = 0; i + 1 < certificate.names_len; i++) {
+        if (text[i] == '\0')
+            text[i] = ' ';
+    }
+    return certificate.names_len ? text : "";
+}
+
+static const struct {
+    const char *name, *subject, *names;
+    uint32_t sans, cns;
+} facts[] = {
+    {"ecdsa.flight", "C=US,O=Example,CN=db.example.com",
+     "db.example.com *.db.example.com db.example.com", 2, 1},
+    {"rsa.flight", "C=US,O=Example,CN=db.example.com",
+     "db.example.com *.db.example.com db.example.com", 2, 1},
+    {"address.flight", "CN=192.0.2.10", "192.0.2.10", 0, 1},
+    {"plain.flight", "CN=Plain Server 1.,CN=second", "plain server 1 second", 0, 2},
+    {"odd.flight", "DC=example,2.5.4.97=ID-1,O=Acme,Inc.,OU=a+OU=b,CN=odd.example",
+     "odd.example odd.example", 1, 1},
+    {"mislead.flight", "", "evil.example evil.example", 1, 1},
+};
+
+Test(x509, reads_names_and_subjects)
+{
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        cr_assert_eq(x509_read(load_leaf(facts[i].name), &certificate), POL_OK);
+        cr_expect_str_eq(certificate.subject, facts[i].subject, "%s: %s", facts[i].name,
+                         certificate.subject);
+        cr_expect_eq(certificate.subject_len, strlen(facts[i].subject));
+        cr_expect_str_eq(names(), facts[i].names, "%s: %s", facts[i].name, names());
+        cr_expect_eq(certificate.san_count, facts[i].sans);
+        cr_expect_eq(certificate.cn_count, facts[i].cns);
+        cr_expect_eq(certificate.not_before, Y2024);
+        cr_expect_eq(certificate.not_after, Y2044);
+    }
+}
+
+Test(x509, every_one_of_300_names_is_there)
+{
+    cr_assert_eq(x509_read(load_leaf("many.flight"), &certificate), POL_OK);
+    cr_expect_eq(certificate.san_count, 300);
+    cr_expect(strstr(names(), "host-299.many.example many.example"));
+}
+
+Test(x509, the_fingerprint_is_what_openssl_says)
+{
+    char text[3 * 32 + 1];
+
+    cr_assert_eq(x509_read(load_leaf("direct.flight"), &certificate), POL_OK);
+    for (int i = 0; i < 32; i++)
+        snprintf(text + 3 * i, 4, "%02X:", certificate.sha256[i]);
+    flight_load(&flight, "direct.sha256");
+    cr_expect(strncmp(text, (char *)flight.bytes, 95) == 0);
+}
+
+/* Replaces the text in a certificate by another of its length; its signature is not looked at. */
+static pol_bytes altered(const char *name, const char *from, const char *to, size_t len)
+{
+    static uint8_t der[8192];
+    pol_bytes leaf = load_leaf(name);
+
+    cr_assert_leq(leaf.len, sizeof(der));
+    memcpy(der, leaf.ptr, leaf.len);
+    for (size_t i = 0; i + len <= leaf.len; i++) {
+        if (memcmp(der + i, from, len) == 0)
+            memcpy(der + i, to, len);
+    }
+    return (pol_bytes){der, leaf.len};
+}
+
+Test(x509, a_name_with_nul_in_it_matches_nothing)
+{
+    pol_bytes der = altered("direct.flight", "db.example.com", "db.ex\0mple.com", 14);
+
+    cr_assert_eq(x509_read(der, &certificate), POL_OK);
+    cr_expect_eq(certificate.san_count, 0);
+    cr_expect_eq(certificate.cn_count, 0);
+    cr_expect_eq(certificate.subject_len, 0);
+}
+
+Test(x509, a_name_in_another_encoding_matches_nothing)
+{
+    /* the UTF8String of the common name becomes a BMPString */
+    pol_bytes der = altered("direct.flight", "\14\16db.example.com", "\36\16db.example.com", 16);
+
+    cr_assert_eq(x509_read(der, &certificate), POL_OK);
+    cr_expect_eq(certificate.san_count, 2);
+    cr_expect_eq(certificate.cn_count, 0);
+    cr_expect_eq(certificate.subject_len, 0);
+}
+
+Test(x509, dates_reach_from_1970_to_2049_and_beyond)
+{
+    pol_bytes der = altered("direct.flight", "240101000000Z", "500101000000Z", 13);
+
+    cr_assert_eq(x509_read(der, &certificate), POL_OK);
+    cr_expect_eq(certificate.not_before, 0, "before 1970");
+    der = altered("direct.flight", "440101000000Z", "240229235959Z", 13);
+    cr_assert_eq(x509_read(der, &certificate), POL_OK);
+    cr_expect_eq(certificate.not_after, UINT64_C(1709251199999));
+}
+
+Test(x509, octets_behind_the_certificate_are_refused)
+{
+    static uint8_t der[4096];
+    pol_bytes leaf = load_leaf("direct.flight");
+
+    memcpy(der, leaf.ptr, leaf.len);
+    cr_expect_eq(x509_read((pol_bytes){der, leaf.len + 1}, &certificate), POL_E_FORMAT);
+    cr_expect_eq(x509_read((pol_bytes){der, leaf.len - 1}, &certificate), POL_E_FORMAT);
+    cr_expect_eq(x509_read((pol_bytes){der, leaf.len}, &certificate), POL_OK);
+}
+
+Test(x509, a_subject_of_more_than_a_kilobyte_is_not_compared)
+{
+    /* The certificate is built here: only its form matters. */
+    static uint8_t der[8192];
+    pol_bytes leaf = load_leaf("direct.flight");
+    static const uint8_t subject[] = "\60\67\61\13\60\11\6\3\125\4\6\23\2US";
+    const uint8_t *at = NULL;
+    size_t before, after, extra = 0;
+    struct cursor in;
+
+    for (size_t i = 0; i + sizeof(subject) < leaf.len; i++) {
+        if (leaf.ptr[i] == 0x30 && memcmp(leaf.ptr + i + 2, subject + 2, sizeof(subject) - 3) == 0)
+            at = leaf.ptr + i; /* the second one: behind the issuer */
+    }
+    cr_assert_not_null(at);
+    before = (size_t)(at - leaf.ptr);
+    after = before + 2 + at[1];
+    memcpy(der, leaf.ptr, before);
+    /* 40 attributes O=<64 octets> */
+    in = cursor_of((pol_bytes){at + 2, at[1]});
+    memcpy(der + before, "\60\202\0\0", 4);
+    memcpy(der + before + 4, in.at, cursor_left(&in));
+    extra = 4 + cursor_left(&in);
+    for (int i = 0; i < 20; i++) {
+        memcpy(der + before + extra, "\61\113\60\111\6\3\125\4\12\14\102", 11);
+        memset(der + before + extra + 11, 'x', 66);
+        extra += 77;
+    }
+    der[before + 2] = (uint8_t)((extra - 4) >> 8);
+    der[before + 3] = (uint8_t)(extra - 4);
+    memcpy(der + before + extra, leaf.ptr + after, leaf.len - after);
+    /* both outer lengths grow: SEQUENCE (82 hh ll) SEQUENCE (82 hh ll) */
+    for (size_t i = 0; i < 8; i += 4) {
+        size_t len = (size_t)der[i + 2] << 8 | der[i + 3];
+
+        len += extra - (after - before);
+        der[i + 2] = (uint8_t)(len >> 8);
+        der[i + 3] = (uint8_t)len;
+    }
+    cr_assert_eq(x509_read((pol_bytes){der, before + extra + leaf.len - after}, &certificate),
+                 POL_OK);
+    cr_expect_eq(certificate.subject_len, 0);
+    cr_expect_eq(certificate.cn_count, 1);
+}
+
+static const struct {
+    const char *name, *anchors;
+    int rc;
+    pol_wall from, to;
+} paths[] = {
+    {"ecdsa.flight", "ca.pem", POL_OK, Y2024, Y2044},
+    {"records.flight", "ca.pem", POL_OK, Y2024, Y2044},
+    {"direct.flight", "ca.pem", POL_OK, Y2024, Y2044},
+    {"rsa.flight", "rsa-ca.pem", POL_OK, Y2024, Y2044},
+    {"expired.flight", "ca.pem", POL_OK, Y2024, Y2021},
+    {"rsa.flight", "ca.pem", POL_E_NOTFOUND, 0, 0},
+    {"direct.flight", "rogue.pem", POL_E_NOTFOUND, 0, 0},
+    {"untrusted.flight", "ca.pem", POL_E_NOTFOUND, 0, 0},
+    {"untrusted.flight", "rogue.pem", POL_OK, Y2024, Y2044},
+    {"self.flight", "ca.pem", POL_E_NOTFOUND, 0, 0},
+    {"no-ca.flight", "ca.pem", POL_E_FORMAT, 0, 0},
+    {"missing.flight", "ca.pem", POL_E_NOTFOUND, 0, 0},
+};
+
+Test(x509, a_chain_must_end_in_an_anchor)
+{
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct x509_anchors anchors = load_anchors(paths[i].anchors);
+        struct x509_window window = {0};
+        int rc = x509_verify(load_chain(paths[i].name), &anchors, &window);
+
+        cr_expect_eq(rc, paths[i].rc, "%s under %s: %d", paths[i].name, paths[i].anchors, rc);
+        cr_expect_eq(window.from, paths[i].from, "%s", paths[i].name);
+        cr_expect_eq(window.to, paths[i].to, "%s", paths[i].name);
+        arena_fini(&arena);
+    }
+}
+
+Test(x509, one_certificate_sent_twice_does_no_harm)
+{
+    static uint8_t twice[TLS_FLIGHT_MAX];
+    struct x509_anchors anchors = load_anchors("ca.pem");
+    pol_bytes list = load_chain("direct.flight");
+    struct x509_window window;
+
+    memcpy(twice, list.ptr, list.len);
+    memcpy(twice + list.len, list.ptr, list.len);
+    cr_expect_eq(x509_verify((pol_bytes){twice, 2 * list.len}, &anchors, &window), POL_OK);
+    arena_fini(&arena);
+}
+
+Test(x509, two_certificates_of_one_subject_are_refused)
+{
+    static uint8_t both[TLS_FLIGHT_MAX];
+    struct x509_anchors anchors = load_anchors("ca.pem");
+    pol_bytes list = load_chain("direct.flight");
+    size_t len = list.len;
+    struct x509_window window;
+
+    memcpy(both, list.ptr, len);
+    list = load_chain("expired.flight");
+    memcpy(both + len, list.ptr, list.len);
+    cr_expect_eq(x509_verify((pol_bytes){both, len + list.len}, &anchors, &window), POL_E_FORMAT);
+    arena_fini(&arena);
+}
+
+Test(x509, a_chain_with_garbage_in_it_is_refused)
+{
+    static uint8_t broken[TLS_FLIGHT_MAX];
+    struct x509_anchors anchors = load_anchors("ca.pem");
+    pol_bytes list = load_chain("direct.flight");
+    struct x509_window window;
+
+    memcpy(broken, list.ptr, list.len);
+    memcpy(broken + list.len, "\0\0\1x", 4);
+    cr_expect_eq(x509_verify((pol_bytes){broken, list.len + 4}, &anchors, &window), POL_E_FORMAT);
+    cr_expect_eq(x509_verify((pol_bytes){broken, list.len + 2}, &anchors, &window), POL_E_FORMAT);
+    cr_expect_eq(x509_verify((pol_bytes){broken, 0}, &anchors, &window), POL_E_FORMAT);
+    arena_fini(&arena);
+}
+
+Test(x509, every_altered_octet_of_a_signed_certificate_is_noticed)
+{
+    static uint8_t bad[TLS_FLIGHT_MAX];
+    struct x509_anchors anchors = load_anchors("ca.pem");
+    pol_bytes list = load_chain("direct.flight");
+    struct x509_window window;
+
+    for (size_t i = 3; i < list.len; i += 7) {
+        memcpy(bad, list.ptr, list.len);
+        bad[i] ^= 4;
+        cr_expect_neq(x509_verify((pol_bytes){bad, list.len}, &anchors, &window), POL_OK,
+                      "octet %zu", i);
+    }
+    arena_fini(&arena);
+}
+
+Test(x509, without_anchors_nothing_is_verified)
+{
+    struct x509_anchors anchors = {0};
+    struct x509_window window;
+
+    cr_expect_eq(x509_verify(load_chain("direct.flight"), &anchors, &window), POL_E_NOTFOUND);
+    arena_init(&arena, &mem_libc);
+    cr_expect_eq(x509_anchors_build(&arena, STR("no PEM at all"), &anchors), POL_OK);
+    cr_expect_eq(anchors.count, 0);
+    arena_fini(&arena);
+}
+
+Test(x509, anchors_that_cannot_be_read_are_passed_over)
+{
+    static char text[8192];
+    struct x509_anchors good = load_anchors("ca.pem"), some;
+    size_t len;
+
+    len = (size_t)snprintf(text, sizeof(text), "%s%s%s",
+                           "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                           (char *)pem.bytes, (char *)pem.bytes);
+    cr_assert_eq(x509_anchors_build(&arena, (pol_str){text, len}, &some), POL_OK);
+    cr_expect_eq(good.count, 1);
+    cr_expect_not(good.partial);
+    cr_expect(some.partial);
+    cr_expect_eq(some.count, 2);
+    cr_expect_neq(good.key, some.key);
+    arena_fini(&arena);
+}
+
+Test(x509, a_bundle_is_counted_only_if_all_of_it_can_be_read)
+{
+    static const char garbage[] = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    uint32_t count = 77;
+
+    flight_load(&pem, "ca.pem");
+    cr_expect_eq(x509_count_pem((pol_str){(char *)pem.bytes, pem.len}, &count), POL_OK);
+    cr_expect_eq(count, 1);
+    memcpy(pem.bytes + pem.len, garbage, sizeof(garbage));
+    pem.len += sizeof(garbage) - 1;
+    count = 77;
+    cr_expect_eq(x509_count_pem((pol_str){(char *)pem.bytes, pem.len}, &count), POL_E_FORMAT);
+    cr_expect_eq(count, 77);
+}
+
+Test(x509, anchors_need_memory)
+{
+    static char bundle[200000];
+    struct counting counting = {0};
+    pol_mem mem = counting_mem(&counting);
+    struct x509_anchors anchors;
+    size_t len = 0, at = 0;
+    int rc = POL_E_NOMEM;
+
+    flight_load(&pem, "rsa-ca.pem");
+    for (int i = 0; i < 120; i++, len += pem.len)
+        memcpy(bundle + len, pem.bytes, pem.len);
+    while (rc == POL_E_NOMEM) {
+        counting.requests = 0;
+        counting.fail_at = ++at;
+        arena_init(&arena, &mem);
+        rc = x509_anchors_build(&arena, (pol_str){bundle, len}, &anchors);
+        arena_fini(&arena);
+        cr_expect_eq(counting.bytes, 0);
+    }
+    cr_expect_eq(rc, POL_OK);
+    cr_expect_eq(anchors.count, 120);
+    cr_expect_gt(at, 2, "certificates are kept one by one");
+}
