@@ -31,6 +31,8 @@ NO_TWIN = {
     "dhcp-set.scn": "DHCPv4 and DHCPv6 are set apart in it",
     "dhcp-unasked-answers.scn": "DHCPv4; dhcpv6.scn",
     "document-icmp-and-ports.scn": "what icmp and icmpv6 differ in",
+    "document-warnings-groups.scn": "both families are in it",
+    "document-warnings-icmp.scn": "what icmp and icmpv6 differ in",
     "fragments-short-first.scn": "raw frames of both families",
     "frames-malformed.scn": "raw frames of both families",
     "multicast-iptv.scn": "IGMP and MLD are in it",

@@ -48,7 +48,19 @@ enum pol_severity {
     XX(SLOW_PATTERN, 104, "a pattern that needs the regex engine")                                 \
     XX(ONE_FAMILY, 105, "hostname rules in a group with sources of one IP family only")            \
     XX(INTERCEPT_LATE, 106, "an intercept rule that a forwarded flow can reach")                   \
-    XX(NEVER_MATCHES, 107, "a rule that no packet can match")
+    XX(NEVER_MATCHES, 107, "a rule that no packet can match")                                      \
+    XX(LOOSE_DOT, 108, "a dot that matches any character, in the pattern of a name")               \
+    XX(WILDCARD, 109, "a * that does not stand for any name")                                      \
+    XX(QUERY_DECIDED, 110, "a hostname rule whose queries an earlier one decides otherwise")       \
+    XX(PACKET_DECIDED, 111, "a hostname rule whose connections an earlier rule decides")           \
+    XX(NO_NAME_ALLOWED, 112, "a group that denies names and allows none")                          \
+    XX(CERTIFICATE_HIDDEN, 113, "a certificate condition that is silent about TLS 1.3")            \
+    XX(MIXED_PRIORITY, 114, "a place in the list that counts as a priority, out of order")         \
+    XX(HALF_OF_ALL, 115, "every address of one IP family and none of the other")                   \
+    XX(NO_EFFECT, 116, "a group that decides nothing")                                             \
+    XX(ICMP_FAMILY, 117, "an ICMP type of the other IP family")                                    \
+    XX(RESERVED_ID, 118, "a group id that reports use for something else")                         \
+    XX(PORT_ZERO, 119, "port 0, which is not any port")
 
 enum pol_diag_code {
 #define XX(name, number, what) POL_DIAG_##name = number,

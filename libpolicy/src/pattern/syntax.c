@@ -156,6 +156,12 @@ static bool is_possessive(pol_str pattern, size_t at)
            !(at > 1 && pattern.ptr[at - 2] == '\\');
 }
 
+/* The engine refuses it anyway, but knows nothing of the wildcards that people write. */
+static bool is_wildcard(pol_str pattern, size_t at)
+{
+    return pattern.ptr[at] == '*' && (at == 0 || (at == 1 && pattern.ptr[0] == '^'));
+}
+
 int syntax_check(pol_str pattern, char error[REGEX_ERROR_TEXT])
 {
     size_t at = 0;
@@ -174,6 +180,9 @@ int syntax_check(pol_str pattern, char error[REGEX_ERROR_TEXT])
             rc = check_group(pattern, at, error);
         } else if (pattern.ptr[at] == '[') {
             rc = check_class(pattern, at, &next, error);
+        } else if (is_wildcard(pattern, at)) {
+            rc = refuse(error, at, "a * with nothing to repeat",
+                        "any text is .* and all names below one are ^.+\\.example\\.com$");
         } else if (is_possessive(pattern, at)) {
             rc = refuse(error, at, "a possessive quantifier", "use a single quantifier");
         }

@@ -7,6 +7,8 @@
  * in comparisons plus address ranges looked at. A missing warning proves nothing, a warning is
  * always right.
  */
+#include <stdio.h>
+
 #include "net/portset.h"
 #include "policy/warn.h"
 
@@ -31,9 +33,9 @@ struct order {
     int64_t budget;
 };
 
-static void spend(struct order *o, const struct ipset *a, const struct ipset *b)
+static void spend(int64_t *budget, const struct ipset *a, const struct ipset *b)
 {
-    o->budget -=
+    *budget -=
         1 + (a ? (int64_t)ipset_range_count(a) : 0) + (b ? (int64_t)ipset_range_count(b) : 0);
 }
 
@@ -61,10 +63,9 @@ static bool ports_cover(const struct portset *outer, const struct portset *inner
     return !outer || (inner && portset_covers(outer, inner));
 }
 
-/* Does every packet that `inner` selects stop at `outer`? */
-static bool covers(struct order *o, const struct pp_step *outer, const struct pp_step *inner)
+bool warn_covers(int64_t *budget, const struct pp_step *outer, const struct pp_step *inner)
 {
-    spend(o, NULL, NULL);
+    spend(budget, NULL, NULL);
     if (!outer->any_proto && (inner->any_proto || outer->proto != inner->proto))
         return false;
     /* Audit rules are walked a second time by themselves, so others do not hide them. */
@@ -75,7 +76,7 @@ static bool covers(struct order *o, const struct pp_step *outer, const struct pp
         return false;
     if (!outer->dst)
         return true;
-    spend(o, outer->dst, inner->dst);
+    spend(budget, outer->dst, inner->dst);
     return inner->dst && ipset_covers(outer->dst, inner->dst);
 }
 
@@ -91,45 +92,68 @@ static bool ends_walk(const struct order *o, const struct pp_step *step)
 static const struct pp_step *find_in_group(struct order *o, const struct pp_step *step)
 {
     for (uint32_t i = 0; i < o->candidate_count && o->budget > 0; i++) {
-        if (covers(o, o->candidates[i], step))
+        if (warn_covers(&o->budget, o->candidates[i], step))
             return o->candidates[i];
     }
     return NULL;
 }
 
-static void report_shadowed(struct order *o, const struct pp_step *step,
-                            const struct pp_step *outer)
+/* "rule X", or "rule X of group Y" when that is another group. */
+struct place {
+    char text[2 * 128 + 32];
+};
+
+static struct place place_of(const struct order *o, const struct pp_step *outer, uint32_t group)
 {
     const struct pm_rule *rule = warn_origin(o->warn, outer);
-    const struct pp_group *group = &o->warn->policy->groups[outer->group];
+    pol_str id = o->warn->policy->groups[outer->group].id;
+    struct place place;
+    int len = snprintf(place.text, sizeof(place.text), "rule %.*s", DIAG_ECHO(rule->id.text));
 
-    if (outer->group == step->group)
-        warn_rule(o->warn, step, POL_DIAG_SHADOWED, POL_NONE,
-                  "never reached: rule %.*s comes first and matches everything that this one does",
-                  DIAG_ECHO(rule->id.text));
-    else
-        warn_rule(o->warn, step, POL_DIAG_SHADOWED, POL_NONE,
-                  "never reached: rule %.*s of group %.*s comes first and matches everything that "
-                  "this one does",
-                  DIAG_ECHO(rule->id.text), DIAG_ECHO(group->id));
+    if (outer->group != group)
+        snprintf(place.text + len, sizeof(place.text) - (size_t)len, " of group %.*s",
+                 DIAG_ECHO(id));
+    return place;
 }
 
-/* A hostname rule that acts on queries does so even where its packets are decided earlier. */
-static void check_rule(struct order *o, const struct pp_step *step,
-                       const struct decider *const *before, uint32_t before_count)
+static const struct pp_step *find_outer(struct order *o, const struct pp_step *step,
+                                        const struct decider *const *before, uint32_t before_count)
 {
-    const struct pp_step *outer = NULL;
+    const struct pp_step *outer = find_in_group(o, step);
 
-    if (!step->on_query)
-        outer = find_in_group(o, step);
-    for (uint32_t i = 0; i < before_count && !outer && !step->on_query; i++) {
+    for (uint32_t i = 0; i < before_count && !outer; i++) {
         for (uint32_t j = 0; j < before[i]->count && !outer && o->budget > 0; j++) {
-            if (covers(o, before[i]->wide[j], step))
+            if (warn_covers(&o->budget, before[i]->wide[j], step))
                 outer = before[i]->wide[j];
         }
     }
+    return outer;
+}
+
+/* A hostname rule that acts on queries does so even where its packets are decided earlier. That is
+ * meant where it allows every name. */
+static void report_covered(struct order *o, const struct pp_step *step, const struct pp_step *outer)
+{
+    struct place place = place_of(o, outer, step->group);
+
+    if (!step->on_query)
+        warn_rule(o->warn, step, POL_DIAG_SHADOWED, POL_NONE,
+                  "never reached: %s comes first and matches everything that this one does",
+                  place.text);
+    else if (!warn_allows_every_name(o->warn, step))
+        warn_rule(o->warn, step, POL_DIAG_PACKET_DECIDED, POL_NONE,
+                  "acts on queries only: %s comes first and %s its connections, whatever their "
+                  "name; put this rule first",
+                  place.text, warn_verb(outer));
+}
+
+static void check_rule(struct order *o, const struct pp_step *step,
+                       const struct decider *const *before, uint32_t before_count)
+{
+    const struct pp_step *outer = find_outer(o, step, before, before_count);
+
     if (outer)
-        report_shadowed(o, step, outer);
+        report_covered(o, step, outer);
     else if (ends_walk(o, step) && o->candidate_count < CANDIDATES)
         o->candidates[o->candidate_count++] = step;
 }
@@ -156,7 +180,7 @@ static bool find_deciders(struct order *o, uint32_t index, const struct decider 
         const struct decider *decider = &o->deciders[i];
         const struct ipset *sources = o->warn->policy->groups[decider->group].sources;
 
-        spend(o, sources, group->sources);
+        spend(&o->budget, sources, group->sources);
         if (!ipset_covers(sources, group->sources))
             continue;
         if (decider->group_default) {
@@ -212,7 +236,7 @@ static bool meet(struct order *o, const struct pp_step *a, const struct pp_step 
 {
     const struct pp_group *groups = o->warn->policy->groups;
 
-    spend(o, a->dst, b->dst);
+    spend(&o->budget, a->dst, b->dst);
     if (!port_sets_meet(a->src_ports, b->src_ports) || !port_sets_meet(a->dst_ports, b->dst_ports))
         return false;
     if (a->dst && b->dst && !warn_sets_meet(a->dst, b->dst))

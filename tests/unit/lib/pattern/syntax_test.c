@@ -35,6 +35,8 @@ static const struct {
     {"(?|a|b)", "branch reset", "offset 0;"},
     {"(?>a)", "atomic", "offset 0;"},
     {"a++", "possessive", "offset 2;"},
+    {"*.example.com", "a * with nothing to repeat", "offset 0;"},
+    {"^*\\.example", "^.+\\.example\\.com$", "offset 1;"},
     {"a\\Kb", "\\K", "offset 1;"},
     {"a\\Cb", "\\C", "offset 1;"},
     {"\\Ga", "\\G", "offset 0;"},

@@ -23,7 +23,54 @@ static const struct {
     {"allow", "{'proto':'icmpv6','dst_cidrs':['10.0.0.0/8']}", POL_DIAG_NEVER_MATCHES,
      "icmpv6 is IPv6"},
     {"allow", "{'proto':'icmpv6','dst_cidrs':['10.0.0.0/8','::/0']}", 0, ""},
+    {"allow", "{'tls':{'sni':'^a.b$'}}", POL_DIAG_LOOSE_DOT, "\"^a.b$\" a dot stands for any"},
+    {"allow", "{'tls':{'server_san':'^a.b$','tls13_uninspectable':'deny'}}", POL_DIAG_LOOSE_DOT,
+     "any character"},
+    {"allow", "{'tls':{'server_cn':{'regex':'^a.b$'},'tls13_uninspectable':'deny'}}",
+     POL_DIAG_LOOSE_DOT, "any character"},
+    {"allow", "{'tls':{'mode':'intercept','http':{'request':{'host':{'regex':'^a.b$'}}}}}",
+     POL_DIAG_LOOSE_DOT, "any character"},
+    {"allow", "{'tls':{'mode':'intercept','http':{'request':{'path':{'regex':'^/a.b$'}}}}}", 0, ""},
+    {"allow", "{'tls':{'sni':'^a-*$'}}", POL_DIAG_WILDCARD, "repeats the \"-\""},
+    {"allow", "{'tls':{'sni':['*.a']}}", POL_DIAG_WILDCARD, "\"*.a\" is compared as it is"},
+    {"allow", "{'tls':{'mode':'intercept','http':{'request':{'host':{'exact':['*.a']}}}}}",
+     POL_DIAG_WILDCARD, "stands for itself"},
+    {"allow", "{'tls':{'server_san':['*.a'],'tls13_uninspectable':'allow'}}", 0, ""},
+    {"allow", "{'tls':{'server_san':['a']}}", POL_DIAG_CERTIFICATE_HIDDEN, "tls13_uninspectable"},
+    {"deny", "{'tls':{'server_cn':['a']}}", POL_DIAG_CERTIFICATE_HIDDEN, "TLS 1.3"},
+    {"allow", "{'tls':{'server_dn':'CN=a'}}", POL_DIAG_CERTIFICATE_HIDDEN, "TLS 1.3"},
+    {"allow",
+     "{'tls':{'fingerprint_sha256':['"
+     "0000000000000000000000000000000000000000000000000000000000000000']}}",
+     POL_DIAG_CERTIFICATE_HIDDEN, "TLS 1.3"},
+    {"allow", "{'tls':{'sni':['a']}}", 0, ""},
+    {"allow", "{'dst_cidrs':['0.0.0.0/0']}", POL_DIAG_HALF_OF_ALL, "add \"::/0\""},
+    {"deny", "{'dst_cidrs':['::/1','8000::/1']}", POL_DIAG_HALF_OF_ALL, "add \"0.0.0.0/0\""},
+    {"allow", "{'dst_cidrs':['0.0.0.0/0','::/0']}", 0, ""},
+    {"allow", "{'dst_cidrs':['0.0.0.0/1']}", 0, ""},
+    {"allow", "{'dst_cidrs':['128.0.0.0/1']}", 0, ""},
+    {"allow", "{'proto':'icmp','dst_cidrs':['0.0.0.0/0']}", 0, ""},
+    {"allow", "{'icmp_types':[8,128]}", POL_DIAG_ICMP_FAMILY, "type 128 is one of ICMPv6"},
+    {"allow", "{'proto':'icmpv6','icmp_types':[8]}", POL_DIAG_ICMP_FAMILY, "ICMPv6 has no type 8"},
+    {"allow", "{'proto':'icmpv6','icmp_types':[1,4,100,128,255]}", 0, ""},
+    {"allow", "{'proto':'icmp','icmp_types':[0,8,41,253]}", 0, ""},
+    {"allow", "{'dst_ports':[443,0]}", POL_DIAG_PORT_ZERO, "leave dst_ports out"},
+    {"allow", "{'src_ports':['0-0']}", POL_DIAG_PORT_ZERO, "leave src_ports out"},
+    {"allow", "{'dst_ports':['0-65535'],'src_ports':['1']}", 0, ""},
 };
+
+/* A deny rule with a name is alone in these documents, which is a warning about its group. */
+static size_t count_of_rule(const struct document *doc)
+{
+    return pol_diags_count(doc->diags) - (find_diag(doc, POL_DIAG_NO_NAME_ALLOWED) != NULL);
+}
+
+static const pol_diag *first_of_rule(const struct document *doc)
+{
+    const pol_diag *diag = pol_diags_at(doc->diags, 0);
+
+    return diag->code == POL_DIAG_NO_NAME_ALLOWED ? pol_diags_at(doc->diags, 1) : diag;
+}
 
 Test(warn, one_rule_by_itself)
 {
@@ -33,11 +80,11 @@ Test(warn, one_rule_by_itself)
         document_init(&doc);
         document_match(&doc, cases[i].action, cases[i].match);
         cr_assert_eq(doc.rc, POL_OK, "%s", diag_list(&doc));
-        cr_assert_eq(pol_diags_count(doc.diags), cases[i].code != 0, "%s %s%s", cases[i].action,
+        cr_assert_eq(count_of_rule(&doc), cases[i].code != 0, "%s %s%s", cases[i].action,
                      cases[i].match, diag_list(&doc));
         cr_assert_eq(pol_diags_errors(doc.diags), 0);
         if (cases[i].code) {
-            const pol_diag *diag = pol_diags_at(doc.diags, 0);
+            const pol_diag *diag = first_of_rule(&doc);
 
             cr_assert_eq(diag->severity, POL_DIAG_WARNING);
             cr_assert_eq(diag->code, cases[i].code, "%s%s", cases[i].match, diag_list(&doc));
@@ -217,4 +264,197 @@ Test(warn, interception_behind_a_rule_that_waits_comes_too_late)
         cr_assert_null(find_diag(&doc, POL_DIAG_INTERCEPT_LATE));
         document_fini(&doc);
     }
+}
+
+static const struct {
+    const char *pattern;
+    uint32_t code;
+    const char *said;
+} name_patterns[] = {
+    {"^api.example\\\\.com$", POL_DIAG_LOOSE_DOT, "write \\. for a dot"},
+    {"^api-*\\\\.example$", POL_DIAG_WILDCARD, "^.+\\.example\\.com$"},
+    {"^a\\\\.example:443$", POL_DIAG_NEVER_MATCHES, "dst_ports is for ports"},
+    {"^\\\\*\\\\.example$", POL_DIAG_NEVER_MATCHES, "^.+\\.example\\.com$"},
+    {"^a\\\\.example\\\\.$", POL_DIAG_NEVER_MATCHES, "without a dot at either end"},
+    {"^a example$", POL_DIAG_NEVER_MATCHES, "written \\DDD"},
+};
+
+Test(warn, a_pattern_that_is_not_what_it_looks_like)
+{
+    for (size_t i = 0; i < sizeof(name_patterns) / sizeof(*name_patterns); i++) {
+        struct document doc;
+        char match[128];
+
+        document_init(&doc);
+        snprintf(match, sizeof(match), "{'dns_hostname':'%s'}", name_patterns[i].pattern);
+        document_match(&doc, "allow", match);
+        cr_assert(diag_has(find_diag(&doc, name_patterns[i].code), name_patterns[i].said), "%s%s",
+                  match, diag_list(&doc));
+        document_fini(&doc);
+    }
+}
+
+#define NAME(action, pattern, more)                                                                \
+    "'action':'" action "','match':{'dns_hostname':'" pattern "'" more "}"
+#define BELOW "^(?:.+\\\\.)?a\\\\.b$"
+
+/* Two rules for names, and what is said about the second; 0: nothing. */
+static const struct {
+    const char *first, *second;
+    uint32_t code;
+    const char *said;
+} names[] = {
+    {NAME("allow", BELOW, ""), NAME("deny", "^x\\\\.a\\\\.b$", ""), POL_DIAG_QUERY_DECIDED,
+     "rule two: denies no query: rule one comes first and allows all of its names"},
+    {NAME("deny", ".*", ""), NAME("allow", "^a$", ""), POL_DIAG_QUERY_DECIDED,
+     "rule two: allows no query: rule one comes first and denies all of its names"},
+    {NAME("deny", "^.+$", ""), NAME("allow", ".+", ""), POL_DIAG_QUERY_DECIDED, "allows no query"},
+    {NAME("deny", "^.+$", ""), NAME("allow", ".*", ""), 0, ""},
+    {NAME("deny", "^a\\\\.b$", ""), NAME("allow", BELOW, ""), 0, ""},
+    {NAME("deny", "^x\\\\.a\\\\.b$", ""), NAME("allow", "^y\\\\.a\\\\.b$", ""), 0, ""},
+    {NAME("allow", BELOW, ""), NAME("deny", "^xa\\\\.b$", ""), 0, ""},
+    {NAME("allow", "^.+\\\\.a\\\\.b$", ""), NAME("deny", "^a\\\\.b$", ""), 0, ""},
+    {NAME("allow", "^.+\\\\.a\\\\.b$", ""), NAME("deny", "(^|\\\\.)x\\\\.a\\\\.b$", ""),
+     POL_DIAG_QUERY_DECIDED, "denies no query"},
+    {NAME("allow", "^(?:x|y)\\\\.a$", ""), NAME("deny", "^y\\\\.a$", ""), POL_DIAG_QUERY_DECIDED,
+     ""},
+    {NAME("allow", "^(?:x|y)\\\\.a$", ""), NAME("deny", "^(?:y|z)\\\\.a$", ""), 0, ""},
+    /* this one denies a service, not the query */
+    {NAME("allow", BELOW, ""), NAME("deny", BELOW, ",'dst_ports':[22]"), 0, ""},
+    {NAME("deny", BELOW, ",'dst_ports':[22]"), NAME("allow", BELOW, ""), 0, ""},
+    {NAME("deny','mode':'audit", BELOW, ""), NAME("allow", BELOW, ""), POL_DIAG_QUERY_DECIDED,
+     "decides all of its names"},
+    {NAME("allow", BELOW, ""), NAME("deny','mode':'audit", BELOW, ""), 0, ""},
+    /* both allow */
+    {NAME("allow", BELOW, ""), NAME("allow", "^a\\\\.b$", ",'proto':'tcp','dst_ports':[443]"),
+     POL_DIAG_SHADOWED, "allows all of its names and connections"},
+    {NAME("allow", BELOW, ",'proto':'tcp'"), NAME("allow", "^a\\\\.b$", ""), 0, ""},
+    {NAME("allow", BELOW, ",'dst_ports':[80]"), NAME("allow", "^a\\\\.b$", ",'dst_ports':[443]"), 0,
+     ""},
+    /* special addresses are only for the second */
+    {NAME("allow", BELOW, ""), NAME("allow", "^a\\\\.b$", ",'dst_cidrs':['10.0.0.0/8']"), 0, ""},
+    {NAME("allow", BELOW, ",'tls':{'sni':['a']}"), NAME("allow", "^a\\\\.b$", ""), 0, ""},
+    /* an earlier rule for every name */
+    {"'action':'allow','match':{'proto':'tcp'}", NAME("allow", "^a$", ",'proto':'tcp'"),
+     POL_DIAG_PACKET_DECIDED, "acts on queries only: rule one comes first and allows its"},
+    {"'action':'deny','match':{}", NAME("allow", "^a$", ""), POL_DIAG_PACKET_DECIDED,
+     "comes first and denies its connections"},
+    {"'action':'allow','match':{}", NAME("deny", "^a$", ""), POL_DIAG_PACKET_DECIDED,
+     "put this rule first"},
+    {"'action':'allow','match':{'proto':'tcp'}", NAME("allow", "^a$", ""), 0, ""},
+    {"'action':'allow','match':{}", NAME("allow", ".*", ""), 0, ""},
+    {"'action':'allow','match':{}", NAME("allow", "^.+$", ""), 0, ""},
+};
+
+static bool is_about_order(const pol_diag *diag)
+{
+    return diag->code == POL_DIAG_QUERY_DECIDED || diag->code == POL_DIAG_PACKET_DECIDED ||
+           diag->code == POL_DIAG_SHADOWED;
+}
+
+Test(warn, a_name_behind_a_rule_that_decides_it)
+{
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        struct document doc;
+        const pol_diag *found = NULL;
+
+        document_init(&doc);
+        two_rules(&doc, "", names[i].first, names[i].second);
+        for (size_t j = 0; j < pol_diags_count(doc.diags) && !found; j++)
+            found = is_about_order(pol_diags_at(doc.diags, j)) ? pol_diags_at(doc.diags, j) : NULL;
+        cr_assert_eq(found ? found->code : 0, names[i].code, "%s / %s%s", names[i].first,
+                     names[i].second, diag_list(&doc));
+        cr_assert(!found || diag_has(found, names[i].said), "%s", diag_list(&doc));
+        document_fini(&doc);
+    }
+}
+
+Test(warn, what_is_said_about_a_group)
+{
+    struct document doc;
+
+    document_init(&doc);
+    two_groups(&doc, "'sources':{'cidrs':['10.0.0.0/8','::/0']}",
+               "'sources':{'cidrs':['0.0.0.0/0']},'default_action':'allow'");
+    cr_assert(diag_has(find_diag(&doc, POL_DIAG_NO_EFFECT), "group one: decides nothing"));
+    cr_assert(diag_has(find_diag(&doc, POL_DIAG_HALF_OF_ALL), "add \"::/0\" to its sources"));
+    two_groups(&doc, "'sources':{'cidrs':['::/0']},'default_action':'allow'",
+               "'sources':{'cidrs':['0.0.0.0/0','::/0']},'rules':[{'id':'a','action':'deny',"
+               "'match':{'dns_hostname':'^a$'}}]");
+    cr_assert_null(find_diag(&doc, POL_DIAG_NO_EFFECT));
+    cr_assert(diag_has(find_diag(&doc, POL_DIAG_HALF_OF_ALL), "add \"0.0.0.0/0\""));
+    cr_assert(diag_has(find_diag(&doc, POL_DIAG_NO_NAME_ALLOWED), "group two: denies names"));
+    two_groups(&doc, "'sources':{'cidrs':['::/0','10.0.0.0/8']},'default_action':'allow'",
+               "'sources':{'cidrs':['0.0.0.0/0','::/0']},'rules':[{'id':'a','action':'deny',"
+               "'match':{'dns_hostname':'^a$'}},{'id':'b','action':'allow','match':{"
+               "'dns_hostname':'.*'}}]");
+    cr_assert_eq(pol_diags_count(doc.diags), 0, "%s", diag_list(&doc));
+    document_fini(&doc);
+}
+
+Test(warn, reports_use_two_ids_for_something_else)
+{
+    static const char *const ids[] = {"default", "_other", "other"};
+    struct document doc;
+    char text[256];
+
+    document_init(&doc);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof(text),
+                 "{'source_groups':[{'id':'%s','mode':'enforce','sources':{'ips':['::1']},"
+                 "'default_action':'deny'}]}",
+                 ids[i]);
+        document_compile(&doc, text, NULL);
+        cr_assert_eq(find_diag(&doc, POL_DIAG_RESERVED_ID) != NULL, i < 2, "%s", diag_list(&doc));
+    }
+    document_fini(&doc);
+}
+
+#define RULE(id, priority, port)                                                                   \
+    "{'id':'" id "'," priority "'action':'allow','match':{'dst_ports':[" port "]}}"
+
+static const struct {
+    const char *rules;
+    const char *said; /* NULL: nothing */
+} priorities[] = {
+    {RULE("a", "", "1") "," RULE("b", "", "2"), NULL},
+    {RULE("a", "'priority':9,", "1") "," RULE("b", "'priority':1,", "2"), NULL},
+    {RULE("a", "'priority':0,", "1") "," RULE("b", "", "2"), NULL},
+    {RULE("a", "'priority':1,", "1") "," RULE("b", "", "2"), NULL},
+    {RULE("a", "'priority':2,", "1") "," RULE("b", "", "2"),
+     "rule b: has no priority and counts as 1, so it comes before a with priority 2"},
+    {RULE("a", "", "1") "," RULE("b", "'priority':0,", "2"), NULL},
+    {RULE("a", "", "1") "," RULE("b", "", "2") "," RULE("c", "'priority':0,", "3"),
+     "rule b: has no priority and counts as 1, so it comes behind c with priority 0"},
+};
+
+Test(warn, places_that_count_as_priorities_are_named_where_they_change_the_order)
+{
+    for (size_t i = 0; i < sizeof(priorities) / sizeof(*priorities); i++) {
+        struct document doc;
+        char text[1024];
+
+        document_init(&doc);
+        snprintf(text, sizeof(text),
+                 "{'source_groups':[{'id':'g','mode':'enforce','sources':{'ips':['::1']},"
+                 "'rules':[%s]}]}",
+                 priorities[i].rules);
+        document_compile(&doc, text, NULL);
+        cr_assert_eq(find_diag(&doc, POL_DIAG_MIXED_PRIORITY) != NULL, priorities[i].said != NULL,
+                     "%s%s", priorities[i].rules, diag_list(&doc));
+        if (priorities[i].said)
+            cr_assert(diag_has(find_diag(&doc, POL_DIAG_MIXED_PRIORITY), priorities[i].said));
+        document_fini(&doc);
+    }
+}
+
+Test(warn, priorities_of_groups_are_looked_at_too)
+{
+    struct document doc;
+
+    document_init(&doc);
+    two_groups(&doc, "'priority':5,'sources':{'ips':['::1']},'default_action':'deny'",
+               "'sources':{'ips':['::2']},'default_action':'deny'");
+    cr_assert(diag_has(find_diag(&doc, POL_DIAG_MIXED_PRIORITY), "group two: has no priority"));
+    document_fini(&doc);
 }
