@@ -155,6 +155,11 @@ def swap_type(found: re.Match[str]) -> str:
     return found.group(1) + ("AAAA" if found.group(2) == "A" else "A") + found.group(3)
 
 
+def link_local(found: re.Match[str]) -> str:
+    """MLD comes from a link-local address (RFC 3810 5)."""
+    return str(ipaddress.IPv6Address(0xfe80 << 112 | int(ipaddress.IPv4Address(found.group()))))
+
+
 def translate_types_of_records(words: str) -> str:
     """A is for AAAA and AAAA for A, unless an IPv6 address follows."""
     if " question=" in words and " qtype=" not in words:
@@ -187,8 +192,10 @@ def translate_step(line: str) -> str:
     if not LITERAL.search(rest) and verb in ("group", "icmp", "dns", "wire-dns"):
         return line
     words, expect, expected = rest.partition(" expect ")
-    if verb in ("frame", "dhcp", "group"):
+    if verb in ("frame", "dhcp"):
         raise NoTwin(f"{verb} is of IPv4")
+    if verb == "group":
+        words = re.sub(rf"(?<=^ )({ADDRESS})(?= >)|(?<=< )({ADDRESS})", link_local, words)
     if verb == "icmp":
         words = translate_kind(words)
     if verb == "proto":
