@@ -37,7 +37,6 @@ NO_TWIN = {
     "frames-malformed.scn": "raw frames of both families",
     "multicast-iptv.scn": "IGMP and MLD are in it",
     "multicast-reports-set.scn": "IGMP and MLD are in it",
-    "multicast-reports.scn": "IGMP and MLD are in it",
 }
 
 ADDRESS = r"\d{1,3}(?:\.\d{1,3}){3}"
