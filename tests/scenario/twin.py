@@ -23,6 +23,7 @@ NO_TWIN = {
     "answer-own-addresses.scn": "an own IPv4 address behind NAT64",
     "attack-icmpquote.scn": "both families are in it",
     "attack-synackforged.scn": "a raw frame of each family is in it",
+    "capacity-dhcp.scn": "DHCPv4; DHCPv6 has no requests to remember",
     "control-frames.scn": "frames without IP",
     "control-one-port.scn": "DHCPv4 and router advertisements; both families are in it",
     "dhcp-lease-and-renewal.scn": "DHCPv4 has leases that open unicast; dhcpv6.scn",
