@@ -285,7 +285,9 @@ static enum holds tls_condition(const struct model_rule *rule, const struct line
         return facts->tls == HELLO_UNKNOWN ? UNKNOWN : BROKEN;
     if (facts->tls == HELLO_NOT || !sni_fits(rule, facts->sni))
         return FAILS;
-    return rule->certificate ? UNKNOWN : HOLDS;
+    if (!rule->certificate)
+        return HOLDS;
+    return facts->no_certificate ? BROKEN : UNKNOWN;
 }
 
 static enum holds conditions(const struct model_rule *rule, const struct linear_facts *facts)
@@ -408,10 +410,13 @@ static void decide(struct walk *walk, const struct linear_step *step, const stru
 /* Nothing to wait for where the facts will never come: no rule decides, and the answer is no. */
 static void wait_for_tls(const struct walk *walk, struct linear_outcome *out)
 {
-    bool broken = walk->facts->tls == HELLO_INCOMPLETE;
+    bool no_certificate = walk->facts->tls == HELLO_SEEN && walk->facts->no_certificate;
+    bool broken = walk->facts->tls == HELLO_INCOMPLETE || no_certificate;
 
     out->action = out->raw_action = broken ? POL_DENY : POL_PENDING;
     out->reason = broken ? POL_WHY_TLS_INCOMPLETE : POL_WHY_NEED_TLS;
+    if (no_certificate)
+        out->reason = POL_WHY_CERTIFICATE_MISSING;
     out->group = broken ? POL_NONE : walk->list->steps[out->resume].group_number;
     out->rule = POL_NONE;
     out->resume = broken ? POL_NONE : out->resume;
@@ -441,7 +446,7 @@ static void settle(struct walk *walk, struct linear_outcome *out)
 static void explain(const struct walk *walk, struct linear_outcome *out)
 {
     if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE ||
-        out->reason == POL_WHY_TLS_INCOMPLETE)
+        out->reason == POL_WHY_TLS_INCOMPLETE || out->reason == POL_WHY_CERTIFICATE_MISSING)
         return;
     if (walk->expired)
         out->reason = POL_WHY_DNS_EXPIRED;

@@ -54,11 +54,12 @@ struct linear_facts {
     pol_addr src, dst;
     uint8_t proto, icmp_type, icmp_code;
     uint16_t src_port, dst_port;
-    uint8_t tls;    /* enum linear_tls */
-    int sni;        /* with HELLO_SEEN; NO_NAME: none was sent */
-    bool open;      /* the flow is there: what it holds counts */
-    bool forwarded; /* packets of it have passed: too late to intercept */
-    bool spoken;    /* HELLO_NOT was seen in octets, not assumed */
+    uint8_t tls;         /* enum linear_tls */
+    bool no_certificate; /* with HELLO_SEEN: none was shown, and none will be */
+    int sni;             /* with HELLO_SEEN; NO_NAME: none was sent */
+    bool open;           /* the flow is there: what it holds counts */
+    bool forwarded;      /* packets of it have passed: too late to intercept */
+    bool spoken;         /* HELLO_NOT was seen in octets, not assumed */
 };
 
 struct linear_outcome {

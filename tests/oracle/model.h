@@ -39,7 +39,7 @@ struct model_rule {
     int sni_pattern; /* or NO_PATTERN */
     uint8_t sni_count;
     int sni[LIST_MAX]; /* exact names */
-    bool certificate;  /* a condition on the certificate, which nobody ever sees here */
+    bool certificate;  /* a condition on the certificate, which no server ever shows here */
 };
 
 struct model_group {

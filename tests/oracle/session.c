@@ -42,6 +42,13 @@ static void let_go(struct session *session)
     session->holds = session->guarded = false;
 }
 
+/* Nobody looks at what nobody waits for. */
+static void settle_certificate(struct session *session)
+{
+    if (session->facts.tls == HELLO_SEEN && !session->awaiting)
+        session->facts.no_certificate = true;
+}
+
 static void take(struct session *session, const struct linear_outcome *out)
 {
     static const uint8_t states[] = {
@@ -63,10 +70,14 @@ static void take(struct session *session, const struct linear_outcome *out)
                       (out->named ? POL_V_NAMED : 0u);
     session->reading = session->facts.proto == 6 && session->facts.tls == HELLO_UNKNOWN &&
                        (session->state == SESSION_ALLOWED || session->state == SESSION_PENDING);
+    session->awaiting =
+        session->facts.tls == HELLO_SEEN && !session->facts.no_certificate &&
+        (session->state == SESSION_PENDING || (session->state == SESSION_ALLOWED && out->watched));
+    settle_certificate(session);
     session->opened_with = false;
     if (session->state == SESSION_DENIED)
         let_go(session);
-    if (!hangs(session) && !session->guarded)
+    if (!hangs(session) && !session->guarded && !session->awaiting)
         session->deadline = POL_NEVER;
 }
 
@@ -99,7 +110,8 @@ static void deny(struct session *session, enum pol_reason reason, bool audit)
     session->reason = (uint16_t)reason;
     session->flags &= ~(uint32_t)POL_V_AUDIT;
     session->flags |= audit ? POL_V_AUDIT : 0u;
-    session->reading = false;
+    session->reading = session->awaiting = false;
+    settle_certificate(session);
     session->resume = POL_NONE;
     session->deadline = POL_NEVER;
     let_go(session);
@@ -131,7 +143,7 @@ static bool incomplete(struct session *session, bool reloaded)
 {
     bool waits = session->state == SESSION_PENDING, hung = hangs(session) || session->guarded;
 
-    session->reading = false;
+    session->reading = session->awaiting = false;
     session->deadline = POL_NEVER;
     session->facts.tls = HELLO_INCOMPLETE;
     let_go(session);
@@ -144,13 +156,29 @@ static bool incomplete(struct session *session, bool reloaded)
     return waits;
 }
 
-/* What an answer was based on must be what the server gets. */
+/* The server shows no certificate, or what it says is none. */
+static void missing(struct session *session, bool reloaded)
+{
+    bool waits = session->state == SESSION_PENDING;
+
+    session->awaiting = false;
+    session->facts.no_certificate = true;
+    if (!session->guarded)
+        session->deadline = POL_NEVER;
+    judge(session, reloaded ? 0 : session->resume);
+    if (waits)
+        check_sni(session);
+}
+
+/* What an answer was based on, or will be, must be what the server gets. */
 static void guard(struct session *session)
 {
-    if (session->state == SESSION_ALLOWED && session->holds) {
+    bool passes = session->state == SESSION_ALLOWED || session->state == SESSION_PENDING;
+
+    if (passes && session->holds) {
         session->guarded = true;
         session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;
-    } else if (session->state != SESSION_PENDING) {
+    } else {
         let_go(session);
     }
 }
@@ -196,6 +224,9 @@ static void read_client(struct session *session, const struct session_segment *s
         session->facts.sni = segment->sni;
         session->flags |= segment->sni == NO_NAME ? 0u : POL_V_SNI_SEEN;
         facts_arrive(session);
+        settle_certificate(session);
+        if (session->awaiting)
+            session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;
     } else if (segment->payload == PAYLOAD_OTHER) {
         session->facts.tls = HELLO_NOT;
         facts_arrive(session);
@@ -206,6 +237,8 @@ static void read_payload(struct session *session, const struct session_segment *
 {
     if (session->guarded && segment->differs) {
         incomplete(session, false);
+    } else if (session->awaiting && segment->payload == PAYLOAD_SERVER) {
+        missing(session, false);
     } else if (session->reading && segment->payload == PAYLOAD_SERVER) {
         session->facts.tls = HELLO_NOT;
         facts_arrive(session);
@@ -280,6 +313,7 @@ void session_open(struct session *session, const struct linear_facts *facts,
     session->pinned = POL_NONE;
     session->deadline = POL_NEVER;
     session->denial_count = 0;
+    session->awaiting = false;
     let_go(session);
     session->facts.tls = tls_of(segment->payload, facts->tls);
     session->facts.spoken = session->facts.tls != facts->tls;
@@ -312,7 +346,15 @@ static void reload(struct session *session)
  * that is the one to say what becomes of it: then it need not be asked again. */
 static bool run_out(struct session *session, bool reloaded)
 {
-    return session->deadline <= session->now && incomplete(session, reloaded) && reloaded;
+    bool judged = session->awaiting;
+
+    if (session->deadline > session->now)
+        return false;
+    if (session->awaiting)
+        missing(session, reloaded);
+    if (!judged || session->deadline <= session->now)
+        judged |= incomplete(session, reloaded && !judged);
+    return judged && reloaded;
 }
 
 void session_packet(struct session *session, bool reloaded, const struct session_segment *segment)

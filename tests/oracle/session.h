@@ -49,11 +49,13 @@ struct session {
     struct linear_facts facts;
     uint8_t state;
     bool reading;      /* the client's first octets are wanted */
+    bool awaiting;     /* the server's certificate is */
     bool opened_with;  /* the opening packet was judged by them */
     bool holds;        /* some of them are kept */
     bool guarded;      /* what is kept has been judged, and the server may not have it yet */
     bool audit_mode;   /* of the rule that decided */
-    pol_mono deadline; /* for the ClientHello, or for the server's word that it has it; POL_NEVER */
+    pol_mono deadline; /* for the ClientHello, for the certificate, or for the server's word that it
+                          has it; POL_NEVER */
     uint32_t carrier_count, pinned;
     uint32_t resume;
     uint8_t raw_action;

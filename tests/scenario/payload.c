@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "payload.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "flight.h"
 #include "hello.h"
 
 enum { MAX_HELLO = 60000 };
@@ -13,7 +15,7 @@ static const struct word_key payload_keys[] = {
     {"hello", WORD_TEXT, PAYLOAD(hello), NULL},        {"hex", WORD_TEXT, PAYLOAD(hex), NULL},
     {"zeros", WORD_SIZE, PAYLOAD(zeros), NULL},        {"pad", WORD_SIZE, PAYLOAD(pad), NULL},
     {"records", WORD_U32, PAYLOAD(records), NULL},     {"ech", WORD_BOOL, PAYLOAD(ech), NULL},
-    {"tls", WORD_CHOICE, PAYLOAD(version), "1.3|1.2"},
+    {"tls", WORD_CHOICE, PAYLOAD(version), "1.3|1.2"}, {"flight", WORD_TEXT, PAYLOAD(flight), NULL},
 };
 
 bool payload_add(struct payload *payload, const void *octets, size_t len)
@@ -69,10 +71,20 @@ static bool add_hello(struct payload *payload, const struct payload_words *words
     return payload_add(payload, hello.bytes, hello.len);
 }
 
+static bool add_flight(struct payload *payload, const char *name)
+{
+    static struct flight flight;
+    char file[64];
+
+    snprintf(file, sizeof(file), "%s.flight", name);
+    return flight_read(&flight, file) && payload_add(payload, flight.bytes, flight.len);
+}
+
 bool payload_fill(struct payload *payload, const struct payload_words *words)
 {
     return (!words->hex || payload_add_hex(payload, words->hex)) &&
-           add_zeros(payload, words->zeros) && (!words->hello || add_hello(payload, words));
+           add_zeros(payload, words->zeros) && (!words->hello || add_hello(payload, words)) &&
+           (!words->flight || add_flight(payload, words->flight));
 }
 
 enum word_taken payload_take(const struct word *word, struct payload_words *words)

@@ -14,7 +14,7 @@ struct payload {
 };
 
 struct payload_words {
-    const char *hello, *hex, *tls;
+    const char *hello, *hex, *flight;
     size_t zeros, pad;
     uint8_t version;
     uint32_t records;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "world.h"
@@ -21,6 +22,8 @@ static const struct word_key keys[] = {
     {"query_capacity", WORD_U32, WORKER(query_capacity), NULL},
     {"stream_capacity", WORD_U32, WORKER(stream_capacity), NULL},
     {"fragment_capacity", WORD_U32, WORKER(fragment_capacity), NULL},
+    {"certificate_capacity", WORD_U32, WORKER(certificate_capacity), NULL},
+    {"wall", WORD_U32, offsetof(struct settings, wall), NULL},
     {"member_capacity", WORD_U32, WORKER(member_capacity), NULL},
     {"midstream_window", WORD_TIME, WORKER(midstream_window), NULL},
     {"query_timeout", WORD_TIME, WORKER(query_timeout), NULL},
@@ -46,6 +49,7 @@ void settings_init(struct settings *settings)
     pol_worker_options_init(&settings->worker, sizeof(settings->worker));
     pol_grants_options_init(&settings->grants, sizeof(settings->grants));
     pol_ctx_options_init(&settings->ctx, sizeof(settings->ctx));
+    settings->wall = 1780272000; /* 2026-06-01 */
     settings->ctx.hash_seed[0] = 1;
     settings->ctx.hash_seed[1] = 2;
     (void)pol_addr_parse((pol_str){"192.0.2.53", 10}, &settings->trusted[0]);
@@ -133,6 +137,18 @@ static bool take_control(const char *text, uint8_t control[16])
     return true;
 }
 
+static bool take_anchors(const char *name, struct settings *settings)
+{
+    struct flight *pem = &settings->anchors;
+    char file[64];
+
+    snprintf(file, sizeof(file), "%s.pem", name);
+    if (!flight_read(pem, file))
+        return false;
+    settings->worker.trust_anchors_pem = (pol_str){(const char *)pem->bytes, pem->len};
+    return true;
+}
+
 static enum word_taken take_list(const struct word *word, struct settings *settings)
 {
     pol_worker_options *worker = &settings->worker;
@@ -146,6 +162,8 @@ static enum word_taken take_list(const struct word *word, struct settings *setti
         fits = take_prefixes(word->text, settings->inside, &worker->inside_count);
     else if (!strcmp(word->key, "control"))
         fits = take_control(word->text, worker->control);
+    else if (!strcmp(word->key, "anchors"))
+        fits = take_anchors(word->text, settings);
     else if (!strcmp(word->key, "own"))
         fits = take_addresses(word->text, settings->own, &worker->own_count);
     else if (!strcmp(word->key, "inside_resolvers"))

@@ -13,7 +13,10 @@ static bool make_worker(struct world *world)
     if (pol_grants_new(world->ctx, &world->settings.grants, &world->grants) != POL_OK)
         return false;
     world->settings.worker.grants = world->grants;
-    return pol_worker_new(world->ctx, &world->settings.worker, &world->worker) == POL_OK;
+    if (pol_worker_new(world->ctx, &world->settings.worker, &world->worker) != POL_OK)
+        return false;
+    pol_worker_wall(world->worker, 0, (pol_wall)world->settings.wall * 1000);
+    return true;
 }
 
 static bool begin(struct world *world, const struct step *step)

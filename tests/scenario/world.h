@@ -21,6 +21,7 @@
 
 #include "dnsmsg.h"
 #include "facts.h"
+#include "flight.h"
 #include "payload.h"
 #include "words.h"
 
@@ -32,6 +33,8 @@ struct settings {
     pol_ctx_options ctx;
     uint8_t ports; /* 0: a pair; 1: one port */
     bool default_allow;
+    uint32_t wall; /* seconds since 1970 at the moment 0; 0: the worker is not told */
+    struct flight anchors;
     pol_addr trusted[SETTING_ADDRESSES], inside_resolvers[SETTING_ADDRESSES];
     pol_addr own[SETTING_ADDRESSES];
     pol_prefix inside[SETTING_ADDRESSES];

@@ -202,6 +202,9 @@ class Reason(enum.IntEnum):
     LINK = 24
     NOT_IP = 25
     MIDSTREAM = 26
+    CERTIFICATE_UNTRUSTED = 27
+    CERTIFICATE_HIDDEN = 28
+    CERTIFICATE_MISSING = 29
 
 
 class VerdictFlag(enum.IntFlag):
@@ -293,7 +296,7 @@ class DnsRefusal(enum.IntEnum):
     FORMERR = 3
 
 
-POL_WHY_COUNT = 27
+POL_WHY_COUNT = 30
 POL_CONTROL_COUNT = 10
 POL_FIND_COUNT = 5
 
@@ -731,6 +734,8 @@ class pol_worker_options(Structure):
     own_count: int
     control: Array[c_uint8]
     member_capacity: int
+    certificate_capacity: int
+    trust_anchors_pem: pol_str
     _fields_ = [
         ("size", c_size_t),
         ("flow_capacity", c_uint32),
@@ -761,6 +766,8 @@ class pol_worker_options(Structure):
         ("own_count", c_size_t),
         ("control", c_uint8 * 16),
         ("member_capacity", c_uint32),
+        ("certificate_capacity", c_uint32),
+        ("trust_anchors_pem", pol_str),
     ]
 
 
@@ -997,8 +1004,8 @@ LAYOUT: dict[type[Structure], tuple[int, tuple[int, ...]]] = {
     pol_event: (968, (0, 1, 2, 3, 4, 5, 6, 8, 48, 112, 120, 128, 136, 144, 152, 160, 168, 176,
         178, 180, 181, 182, 184, 456, 712)),
     pol_idle: (64, (0, 8, 16, 24, 32, 40, 48, 56)),
-    pol_worker_options: (240, (0, 8, 12, 16, 20, 24, 28, 32, 40, 104, 112, 120, 128, 136, 137,
-        138, 139, 140, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 232)),
+    pol_worker_options: (256, (0, 8, 12, 16, 20, 24, 28, 32, 40, 104, 112, 120, 128, 136, 137,
+        138, 139, 140, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 232, 236, 240)),
     pol_finding: (3160, (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 29, 48, 56, 64, 72, 80, 337, 594, 850,
         1106)),
     pol_audit_query: (56, (0, 8, 16, 24, 32, 40, 48)),
@@ -1071,6 +1078,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         POINTER(pol_verdict))),
     "pol_worker_decide_batch": (None, (POINTER(pol_worker), POINTER(pol_packet), c_size_t,
         c_uint64, POINTER(pol_verdict))),
+    "pol_worker_wall": (None, (POINTER(pol_worker), c_uint64, c_uint64)),
     "pol_worker_deadline": (c_uint64, (POINTER(pol_worker),)),
     "pol_worker_tick": (c_size_t, (POINTER(pol_worker), c_uint64, c_size_t)),
     "pol_worker_flush": (c_size_t, (POINTER(pol_worker), c_uint64)),
@@ -1191,6 +1199,7 @@ class Library:
     pol_worker_policy: Callable[..., Any]
     pol_worker_decide: Callable[..., int]
     pol_worker_decide_batch: Callable[..., None]
+    pol_worker_wall: Callable[..., None]
     pol_worker_deadline: Callable[..., int]
     pol_worker_tick: Callable[..., int]
     pol_worker_flush: Callable[..., int]

@@ -38,7 +38,7 @@ def certificate(stream: Buffer) -> Certificate:
     certificate will come: TLS 1.3, a resumed session, an alert, not TLS."""
     found = _abi.pol_certificate()
     check(lib.pol_tls_certificate(Octets(stream), found), "Certificate")
-    names_at = getattr(_abi.pol_certificate, "names").offset  # read as bytes it ends at its first NUL
+    names_at = getattr(_abi.pol_certificate, "names").offset  # as bytes it ends at a NUL
     text = ctypes.string_at(ctypes.addressof(found) + names_at, found.names_len)
     names = [name.decode("utf-8", "replace") for name in text.split(b"\0")[:-1]]
     return Certificate(

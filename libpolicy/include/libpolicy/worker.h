@@ -26,6 +26,13 @@
  * Time: `now` is the caller's monotonic clock in nanoseconds. pol_worker_deadline() says when there
  * is something to do without a packet; pol_worker_tick() does it. A worker that is never ticked
  * still decides correctly, it only holds dead flows longer.
+ *
+ * Certificates (docs/decisions/0010): where a rule has a condition on the server's certificate, what
+ * the server says after the ClientHello is collected while it passes, and the segment that completes
+ * the certificate is judged before it is forwarded. This one packet is the exception to "allocates
+ * nothing": the crypto library takes memory from libc to read and verify a chain, gives all of it
+ * back before the verdict, and may take milliseconds. Chains are remembered, so it is the first flow
+ * to a server that pays. Whether one is valid needs the time of day: pol_worker_wall().
  */
 
 #include <libpolicy/compile.h>
@@ -81,7 +88,13 @@ enum pol_action {
     XX(DENIED_FLOW, "denied_flow", "the flow was denied earlier")                                  \
     XX(LINK, "link", "link-scope control traffic")                                                 \
     XX(NOT_IP, "not_ip", "a frame that is neither IP nor link control")                            \
-    XX(MIDSTREAM, "midstream", "a TCP segment that belongs to no flow")
+    XX(MIDSTREAM, "midstream", "a TCP segment that belongs to no flow")                            \
+    XX(CERTIFICATE_UNTRUSTED, "certificate_untrusted",                                             \
+       "the server's certificate does not verify, or is not valid now")                            \
+    XX(CERTIFICATE_HIDDEN, "certificate_hidden",                                                   \
+       "a rule asks for the server's certificate, which TLS 1.3 hides")                            \
+    XX(CERTIFICATE_MISSING, "certificate_missing",                                                 \
+       "the server showed no certificate that could be read, in the time or size allowed")
 
 enum pol_reason {
 #define XX(name, word, text) POL_WHY_##name,
@@ -254,7 +267,8 @@ typedef struct pol_worker_options {
     pol_mono report_interval;  /* FLOW_ACTIVE at most this often per flow; 0: never (default) */
     pol_mono midstream_window; /* 120 s after the first packet */
     pol_mono query_timeout;    /* 5 s: how long a DNS answer may take */
-    pol_mono tls_timeout;      /* 10 s from the first client octet to a complete ClientHello */
+    pol_mono tls_timeout;      /* 10 s from the first client octet to a complete ClientHello, and as
+                                  long from there to the server's certificate */
     uint8_t midstream;         /* enum pol_midstream */
     uint8_t sni_check;         /* enum pol_sni_check; POL_SNI_LOG */
     bool reject_inside;        /* denials towards inside are POL_REJECT; false */
@@ -277,6 +291,11 @@ typedef struct pol_worker_options {
                                   but MULTICAST and OTHER, which are POL_CONTROL_DROP */
     uint32_t member_capacity;  /* 1 024 of each: multicast memberships, DHCP servers known, DHCP
                                   requests under way */
+    uint32_t certificate_capacity; /* 256 of each: flows whose server's certificate is being
+                                      collected, chains kept for judging again; 32 KiB each */
+    pol_str trust_anchors_pem; /* certificates that a chain may end in where a rule names none of its
+                                  own, PEM; empty: no chain does. Those that cannot be read are passed
+                                  over. Borrowed for the call of pol_worker_new() */
 } pol_worker_options;
 
 POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
@@ -313,7 +332,8 @@ POL_API pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_ge
  *
  * @return ret_verdict->action
  *
- * Allocates nothing, takes no lock but the learner's flag for a DNS answer, makes no system call.
+ * Allocates nothing but for a certificate (see the top), takes no lock but the learner's flag for a
+ * DNS answer, makes no system call.
  */
 POL_API enum pol_action pol_worker_decide(pol_worker *worker, const pol_packet *packet,
                                           pol_mono now, pol_verdict *ret_verdict);
@@ -324,6 +344,13 @@ POL_API enum pol_action pol_worker_decide(pol_worker *worker, const pol_packet *
  */
 POL_API void pol_worker_decide_batch(pol_worker *worker, const pol_packet *packets, size_t count,
                                      pol_mono now, pol_verdict *ret_verdicts);
+
+/**
+ * Tells the worker what time of day it is: at the monotonic moment @p now it is @p wall. It reckons
+ * on from there, so once a second is plenty. Certificates are valid or not by this clock; before the
+ * first call, and after one with 0, none is valid.
+ */
+POL_API void pol_worker_wall(pol_worker *worker, pol_mono now, pol_wall wall);
 
 /** When pol_worker_tick() has something to do; POL_NEVER when nothing is under way. */
 POL_API pol_mono pol_worker_deadline(const pol_worker *worker);

@@ -41,7 +41,23 @@ enum tls_fact {
                       with a TLS condition denies */
 };
 
-/* Why the client's first octets are being read. Greater values matter more. */
+/* What is known of the server's certificate, beside TLS_HELLO. */
+enum certificate_fact {
+    CERTIFICATE_UNKNOWN, /* the server has not shown it yet */
+    CERTIFICATE_SEEN,    /* the flow's chain */
+    CERTIFICATE_HIDDEN,  /* the server chose TLS 1.3 */
+    CERTIFICATE_MISSING  /* none was sent, or it was broken, too long, too late or not looked at: a
+                            rule that asks for it denies */
+};
+
+/* What a flow keeps of its streams until it is acknowledged, or-ed. */
+enum guard {
+    GUARD_CLIENT = 1, /* the ClientHello */
+    GUARD_SERVER = 2  /* the server's first messages */
+};
+
+/* Why the client's first octets are being read, or behind its ClientHello the server's. Greater
+ * values matter more. */
 enum tls_watch {
     WATCH_NONE,
     WATCH_RECORD, /* for the records only */
@@ -85,17 +101,25 @@ struct flow {
     uint8_t has_isn;
     uint8_t syn_again;            /* the opener has sent a SYN of another connection since */
     uint8_t established;          /* the handshake was complete once */
-    uint8_t guarded;              /* its collector keeps what was judged until it is acknowledged */
+    uint8_t guarded;              /* enum guard */
     uint8_t icmp_type, icmp_code; /* of the opening packet */
     uint8_t counted_pending;
+    uint8_t certificate; /* enum certificate_fact; with TLS_HELLO */
 
     pol_mono first;        /* first packet */
     uint32_t resume;       /* step at which the walk goes on when TLS facts arrive, or POL_NONE */
     uint32_t isn;          /* TCP: the opener's initial sequence number */
     uint32_t peer_isn;     /* TCP: the responder's, with syn_ack */
     uint32_t stream;       /* collector of the ClientHello, or of DNS queries; POL_NONE */
-    uint32_t reply_stream; /* collector of DNS answers over TCP; POL_NONE */
-    uint32_t dns_next[2];  /* DNS over TCP: sequence number of the next octet, by direction */
+    uint32_t reply_stream; /* collector of DNS answers over TCP, or of the server's first
+                              messages; POL_NONE */
+    union {
+        uint32_t dns_next[2]; /* DNS over TCP: sequence number of the next octet, by direction */
+        uint32_t client_end;  /* until the certificate is there: what the client may send up to */
+        struct {
+            uint32_t chain, chain_version; /* CERTIFICATE_SEEN: its place in the worker's chains */
+        };
+    };
     uint32_t wheel_prev, wheel_next, wheel_slot; /* wheel_slot POL_NONE: not on the wheel */
     uint32_t list_prev, list_next;               /* of its list, oldest first */
     uint8_t dns_replied;                         /* DNS over TCP: the responder has sent octets */

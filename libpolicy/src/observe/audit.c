@@ -341,6 +341,9 @@ static bool is_tls_reason(unsigned reason)
     case POL_WHY_PENDING_FULL:
     case POL_WHY_SNI_MISMATCH:
     case POL_WHY_INTERCEPT_TOO_LATE:
+    case POL_WHY_CERTIFICATE_UNTRUSTED:
+    case POL_WHY_CERTIFICATE_HIDDEN:
+    case POL_WHY_CERTIFICATE_MISSING:
         return true;
     default:
         return false;

@@ -177,7 +177,8 @@ static void note_needs(struct pol_policy *policy, const struct pp_step *step)
         policy->needs |= POL_NEEDS_TLS;
     if (step->tls && step->tls->intercept)
         policy->needs |= POL_NEEDS_INTERCEPT;
-    if (step->mode == POL_MODE_AUDIT && step->action == POL_DENY)
+    if (step->mode == POL_MODE_AUDIT &&
+        (step->action == POL_DENY || (step->tls && step->tls->needs_certificate)))
         policy->has_audit_deny = true;
 }
 

@@ -7,6 +7,7 @@
 #include "policy/host.h"
 #include "program/http.h"
 #include "wire/certname.h"
+#include "wire/x509.h"
 
 static const struct regex *regex_of(const struct pol_policy *policy, const struct pm_regex *regex)
 {
@@ -256,23 +257,28 @@ static int compile_fingerprints(struct arena *arena, const struct pm_texts *text
 /* A newline between bundles: PEM's lines need not end in one. */
 static int compile_anchors(struct arena *arena, const struct pm_texts *texts, struct pp_tls *tls)
 {
+    struct x509_anchors *anchors;
     size_t len = 0;
-    char *out;
+    char *pem, *out;
+    int rc;
 
     if (!texts->count)
         return POL_OK;
     for (uint32_t i = 0; i < texts->count; i++)
         len += texts->items[i].text.len + 1;
-    out = arena_alloc(arena, len + 1);
-    if (!out)
+    anchors = arena_alloc(arena, sizeof(*anchors));
+    pem = out = arena_alloc(arena, len + 1);
+    if (!anchors || !pem)
         return POL_E_NOMEM;
-    tls->anchors_pem = (pol_str){out, len};
     for (uint32_t i = 0; i < texts->count; i++) {
         memcpy(out, texts->items[i].text.ptr, texts->items[i].text.len);
         out += texts->items[i].text.len;
         *out++ = '\n';
     }
-    return POL_OK;
+    rc = x509_anchors_build(arena, (pol_str){pem, len}, anchors);
+    tls->anchors = anchors;
+    /* All of them have been read before, so what is missing is memory. */
+    return rc == POL_OK && anchors->partial ? POL_E_NOMEM : rc;
 }
 
 static int compile_dn(struct arena *arena, pol_str text, pol_str *ret_dn)
@@ -306,7 +312,7 @@ static int compile_certificate(struct pol_policy *policy, const struct pm_tls *t
         return rc;
     rc = compile_anchors(&policy->arena, &tls->anchors, ret);
     ret->needs_certificate =
-        ret->san || ret->cn || ret->server_dn.ptr || ret->fingerprint_count || ret->anchors_pem.ptr;
+        ret->san || ret->cn || ret->server_dn.ptr || ret->fingerprint_count || ret->anchors;
     return rc;
 }
 

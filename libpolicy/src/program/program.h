@@ -36,6 +36,7 @@ struct ipset;
 struct patterns;
 struct portset;
 struct regex;
+struct x509_anchors;
 
 enum pp_kind { PP_RULE, PP_GROUP_DEFAULT, PP_POLICY_DEFAULT };
 
@@ -76,7 +77,7 @@ struct pp_tls {
     pol_str server_dn; /* normalised; ptr NULL: any */
     const uint8_t (*fingerprints)[32];
     uint32_t fingerprint_count;
-    pol_str anchors_pem;        /* all trust anchors, concatenated PEM; ptr NULL: system roots */
+    const struct x509_anchors *anchors; /* NULL: those of the worker */
     const struct pp_http *http; /* intercept only */
 };
 
@@ -140,7 +141,7 @@ struct pol_policy {
     struct classifier *by_packet_audit; /* by_packet steps in audit mode only, without defaults;
                                            NULL when no audit rule denies */
     bool audit_continues;               /* document option: an audit deny records and goes on */
-    bool has_audit_deny; /* some rule in audit mode denies: the second pass is worth it */
+    bool has_audit_deny; /* some rule in audit mode can deny: the second pass is worth it */
     uint32_t needs;      /* enum pol_need */
     pol_str json;        /* the accepted document */
     uint8_t digest[32];

@@ -131,8 +131,11 @@ enum tls_server_verdict tls_server_read(pol_bytes stream, uint8_t chain[TLS_FLIG
     read_hello(&in, &server);
     if (in.verdict != TLS_HELLO_COMPLETE)
         return failed(&in);
-    if (server.version == TLS13)
+    server.stream_len = (size_t)(in.in.at - stream.ptr);
+    if (server.version == TLS13) {
+        *ret_server = server;
         return TLS_SERVER_HIDDEN;
+    }
 
     verdict = read_alerts(&in);
     if (verdict != TLS_SERVER_COMPLETE)

@@ -27,7 +27,8 @@ struct tls_server {
     uint16_t version;   /* the one chosen, such as 0x0303 for TLS 1.2 */
     uint8_t count;      /* certificates in the chain, at least one */
     uint32_t chain_len; /* octets written to `chain` */
-    size_t stream_len;  /* octets of the stream up to the end of the Certificate */
+    size_t stream_len;  /* octets of the stream up to the end of the Certificate; HIDDEN: of the
+                           ServerHello */
 };
 
 /*
@@ -37,7 +38,8 @@ struct tls_server {
  *
  * `chain` receives the certificate_list of the message: for every certificate, leaf first, three
  * octets of length and its DER, to be taken apart with tls_chain_next(). It is written to whatever
- * the verdict. ret_server is written for TLS_SERVER_COMPLETE only.
+ * the verdict. ret_server is written for TLS_SERVER_COMPLETE, and for TLS_SERVER_HIDDEN with no
+ * certificates.
  */
 enum tls_server_verdict tls_server_read(pol_bytes stream, uint8_t chain[TLS_FLIGHT_MAX],
                                         struct tls_server *ret_server);

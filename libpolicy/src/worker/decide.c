@@ -111,9 +111,7 @@ static void read_payload(pol_worker *worker, uint32_t index, const pol_packet *p
         return;
     if (flow->is_dns)
         dns_tcp_segment(worker, index, packet, reply);
-    else if (flow->guarded)
-        tls_guarded(worker, index, packet, reply);
-    else if (flow->watch != WATCH_NONE)
+    else if (flow->watch | flow->guarded)
         tls_segment(worker, index, packet, reply);
 }
 

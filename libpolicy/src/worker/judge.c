@@ -28,6 +28,25 @@ static void key_of_tuple(const pol_tuple *tuple, uint8_t icmp_type, uint8_t icmp
     }
 }
 
+static pol_wall wall_now(const pol_worker *worker)
+{
+    pol_mono since = worker->now > worker->wall_at ? worker->now - worker->wall_at : 0;
+
+    return worker->wall ? worker->wall + since / (POL_SECONDS / 1000) : 0;
+}
+
+static void certificate_facts(const pol_worker *worker, const struct flow *flow,
+                              struct walk_facts *facts)
+{
+    facts->certificate = flow->certificate;
+    if (flow->certificate != CERTIFICATE_SEEN)
+        return;
+    facts->chain = flow->chain;
+    facts->wall = wall_now(worker);
+    if (!chains_has(&worker->walker.chains, flow->chain, flow->chain_version))
+        facts->certificate = CERTIFICATE_MISSING;
+}
+
 static void facts_of_flow(const pol_worker *worker, uint32_t index, struct walk_facts *facts)
 {
     const struct flow *flow = &worker->flows.flows[index];
@@ -38,6 +57,7 @@ static void facts_of_flow(const pol_worker *worker, uint32_t index, struct walk_
     key_of_tuple(&tuple, flow->icmp_type, flow->icmp_code, &facts->key);
     facts->tls = flow->key.proto == PROTO_TCP ? flow->tls : TLS_NOT;
     facts->sni = (pol_str){worker->flows.names[index], flow->name_len};
+    certificate_facts(worker, flow, facts);
     facts->held_counts = true;
     facts->forwarded = flow->state != FLOW_INTERCEPT;
     facts->spoken = true;
@@ -297,15 +317,23 @@ static void walk(pol_worker *worker, const struct walk_facts *facts, uint32_t fr
     counter_add(&worker->counters, COUNT_REGEX_EXCEPTIONS, memo->exceptions - exceptions);
 }
 
+static bool may_show_certificate(const struct flow *flow)
+{
+    return flow->tls == TLS_HELLO && flow->certificate == CERTIFICATE_UNKNOWN;
+}
+
 /* How closely the client's first octets are to be read, now that the flow has been judged. */
 static uint8_t watch_for(const pol_worker *worker, const struct flow *flow, bool watched)
 {
-    if (flow->key.proto != PROTO_TCP || flow->is_dns || flow->tls != TLS_UNKNOWN)
+    if (flow->key.proto != PROTO_TCP || flow->is_dns ||
+        (flow->tls != TLS_UNKNOWN && !may_show_certificate(flow)))
         return WATCH_NONE;
     if (flow->state == FLOW_PENDING)
         return WATCH_PENDING;
     if (flow->state != FLOW_ALLOWED)
         return WATCH_NONE;
+    if (flow->tls == TLS_HELLO)
+        return watched ? WATCH_RULE : WATCH_NONE;
     if (worker->opts.sni_check == POL_SNI_ENFORCE && flow->verdict_flags & POL_V_NAMED)
         return WATCH_CHECK;
     return watched ? WATCH_RULE : WATCH_RECORD;
@@ -336,8 +364,11 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->watch = watch_for(worker, flow, out->watched);
     if (flow->list == LIST_DENIED)
         flow_put_on(&worker->flows, index, list_of(flow));
-    if (flow->state != FLOW_PENDING && flow->watch < WATCH_CHECK && !flow->guarded)
+    if (flow->state != FLOW_PENDING && flow->watch < WATCH_CHECK && !flow->guarded &&
+        !certificate_awaited(flow))
         flow->tls_deadline = POL_NEVER;
+    if (flow->tls == TLS_HELLO && flow->watch == WATCH_NONE && !(flow->guarded & GUARD_SERVER))
+        certificate_forget(worker, flow);
     take_grant(worker, flow, out);
     set_slot(worker, flow, (uint8_t)slot_of(&worker->slots, verdict->group_key));
     count_pending(worker, flow);
@@ -638,17 +669,29 @@ void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool 
     report_deny(worker, NULL, index, &verdict);
 }
 
+/* What the flow has waited for has not come. */
+static void judge_late(pol_worker *worker, uint32_t index)
+{
+    const struct flow *flow = &worker->flows.flows[index];
+    bool certificate = certificate_awaited(flow) || flow->guarded == GUARD_SERVER;
+
+    if (certificate)
+        judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+    if (!certificate || flow->tls_deadline <= worker->now)
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+}
+
 bool flow_ran_out(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
 
     if (flow->tls_deadline <= worker->now)
-        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        judge_late(worker, index);
     if (flow->alive + idle_time(worker, flow) > worker->now)
         return false;
     /* A pending connection that runs out becomes denied, never forgotten. */
     if (flow->state == FLOW_PENDING && flow->phase == TCP_ESTABLISHED) {
-        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        judge_late(worker, index);
         if (flow->state == FLOW_DENIED)
             return false;
     }
@@ -669,8 +712,9 @@ static void resume(pol_worker *worker, uint32_t index, enum pol_reason incomplet
         return;
     facts_of_flow(worker, index, &facts);
     walk(worker, &facts, same ? flow->resume : 0, &out);
-    if (out.action == POL_DENY && out.reason == POL_WHY_TLS_INCOMPLETE)
-        out.reason = (uint16_t)incomplete;
+    if (incomplete == POL_WHY_PENDING_FULL &&
+        (out.reason == POL_WHY_TLS_INCOMPLETE || out.reason == POL_WHY_CERTIFICATE_MISSING))
+        out.reason = POL_WHY_PENDING_FULL;
     verdict_of(worker, &out, flow->side, &verdict);
     settle_flow(worker, index, &out, &verdict);
     flow_verdict(worker, flow, false, &verdict);
@@ -724,6 +768,27 @@ void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason
     }
 }
 
+void judge_no_certificate(pol_worker *worker, uint32_t index, enum pol_reason reason)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool waits = certificate_awaited(flow), guarded = flow->guarded & GUARD_SERVER;
+    bool pending = flow->state == FLOW_PENDING;
+
+    flow->certificate = CERTIFICATE_MISSING;
+    flow->watch = WATCH_NONE;
+    if (!(flow->guarded & GUARD_CLIENT))
+        flow->tls_deadline = POL_NEVER;
+    certificate_forget(worker, flow);
+    if (pending || guarded)
+        count_incomplete(worker, reason);
+    if (guarded)
+        deny_flow(worker, index, reason, decided_in_audit(worker, flow));
+    else if (waits && flow->resume != POL_NONE)
+        resume(worker, index, reason);
+    if (pending)
+        check_sni(worker, index);
+}
+
 /* A ClientHello that could not be read is a missing SNI where that is enforced. */
 static bool may_have_sni(const pol_worker *worker, const struct flow *flow)
 {
@@ -775,7 +840,7 @@ void judge_facts(pol_worker *worker, uint32_t index)
 
     flow->watch = WATCH_NONE;
     if (!guard)
-        tls_forget(worker, flow);
+        hello_forget(worker, flow);
     if (!was_pending)
         flow->tls_deadline = POL_NEVER;
     if (flow->resume != POL_NONE && (was_pending || flow->verdict_flags & POL_V_WATCHED)) {
@@ -788,6 +853,21 @@ void judge_facts(pol_worker *worker, uint32_t index)
     check_sni(worker, index);
     if (guard)
         tls_guard(worker, index);
+}
+
+void judge_certificate(pol_worker *worker, uint32_t index)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool was_pending = flow->state == FLOW_PENDING;
+
+    flow->watch = WATCH_NONE;
+    if (!flow->guarded)
+        flow->tls_deadline = POL_NEVER;
+    resume(worker, index, POL_WHY_CERTIFICATE_MISSING);
+    if (was_pending) {
+        count_tls(worker, flow);
+        check_sni(worker, index);
+    }
 }
 
 bool judge_plain(pol_worker *worker, uint32_t index)

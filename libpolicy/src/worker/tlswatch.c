@@ -10,46 +10,85 @@
 
 #include "wire/tls_hello.h"
 
+void hello_forget(pol_worker *worker, struct flow *flow)
+{
+    stream_drop(&worker->hellos, flow->stream);
+    flow->stream = POL_NONE;
+    flow->guarded &= (uint8_t)~GUARD_CLIENT;
+}
+
 void tls_forget(pol_worker *worker, struct flow *flow)
 {
     if (flow->is_dns)
         return; /* its streams are of the other pool */
-    stream_drop(&worker->hellos, flow->stream);
-    flow->stream = POL_NONE;
-    flow->guarded = 0;
+    hello_forget(worker, flow);
+    certificate_forget(worker, flow);
 }
 
 void tls_guard(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
 
-    if (flow->state != FLOW_ALLOWED || flow->stream == POL_NONE) {
-        if (flow->state != FLOW_PENDING)
-            tls_forget(worker, flow);
+    if ((flow->state != FLOW_ALLOWED && flow->state != FLOW_PENDING) || flow->stream == POL_NONE) {
+        hello_forget(worker, flow);
         return;
     }
-    flow->guarded = 1;
+    flow->guarded |= GUARD_CLIENT;
     flow->tls_deadline = worker->now + worker->opts.tls_timeout;
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 
-void tls_guarded(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+static bool acknowledges(const pol_packet *packet, const struct stream *stream, uint32_t len)
+{
+    return packet->tcp_flags & POL_TCP_ACK &&
+           (int32_t)(packet->tcp_ack - (stream->base + len)) >= 0;
+}
+
+static bool brings_others(const pol_packet *packet, const struct stream *stream)
+{
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+
+    return packet->payload.len && stream_differs(stream, seq, packet->payload);
+}
+
+static void guard_over(struct flow *flow)
+{
+    if (!flow->guarded && flow->state != FLOW_PENDING)
+        flow->tls_deadline = POL_NEVER;
+}
+
+/* The ClientHello that a verdict was based on. False: another came in its place. */
+static bool guard_hello(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
     const struct stream *stream = &worker->hellos.streams[flow->stream];
-    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
 
-    if (!reply) {
-        if (packet->payload.len && stream_differs(stream, seq, packet->payload))
-            judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
-        return;
+    if (!reply && brings_others(packet, stream)) {
+        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
+        return false;
     }
-    if (packet->tcp_flags & POL_TCP_ACK &&
-        (int32_t)(packet->tcp_ack - (stream->base + stream->have)) >= 0) {
-        tls_forget(worker, flow);
-        if (flow->state != FLOW_PENDING)
-            flow->tls_deadline = POL_NEVER;
+    if (reply && acknowledges(packet, stream, stream->have)) {
+        hello_forget(worker, flow);
+        guard_over(flow);
     }
+    return true;
+}
+
+/* The server's messages, the other way round. */
+static bool guard_flight(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    const struct stream *stream = &worker->flights.streams[flow->reply_stream];
+
+    if (reply && brings_others(packet, stream)) {
+        judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+        return false;
+    }
+    if (!reply && acknowledges(packet, stream, stream->done)) {
+        certificate_forget(worker, flow);
+        guard_over(flow);
+    }
+    return true;
 }
 
 static void begin_deadline(pol_worker *worker, uint32_t index)
@@ -167,6 +206,8 @@ static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *
         collect(worker, index, base, seq, packet->payload);
     else
         learn(worker, index, verdict, hello);
+    if (flow->tls == TLS_HELLO)
+        certificate_await(worker, index, base);
 }
 
 static bool is_reply_keep_alive(const struct flow *flow, const pol_packet *packet)
@@ -175,13 +216,11 @@ static bool is_reply_keep_alive(const struct flow *flow, const pol_packet *packe
            (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len - (flow->peer_isn + 1)) <= 0;
 }
 
-void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+/* What comes next of a flow whose ClientHello is not there yet. */
+static void hello_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
 
-    if (flow->watch == WATCH_NONE || packet->payload.len == 0 || flow->tls != TLS_UNKNOWN ||
-        (reply && is_reply_keep_alive(flow, packet)))
-        return;
     if (!reply) {
         client_octets(worker, index, packet);
         return;
@@ -190,5 +229,22 @@ void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, b
     flow->tls = TLS_NOT;
     judge_facts(worker, index);
     if (flow->guarded)
-        tls_guarded(worker, index, packet, true);
+        (void)guard_hello(worker, index, packet, true);
+}
+
+void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->guarded & GUARD_CLIENT && !guard_hello(worker, index, packet, reply))
+        return;
+    if (flow->guarded & GUARD_SERVER && !guard_flight(worker, index, packet, reply))
+        return;
+    if (flow->watch == WATCH_NONE || packet->payload.len == 0 ||
+        (reply && is_reply_keep_alive(flow, packet)))
+        return;
+    if (certificate_awaited(flow))
+        certificate_segment(worker, index, packet, reply);
+    else if (flow->tls == TLS_UNKNOWN)
+        hello_segment(worker, index, packet, reply);
 }

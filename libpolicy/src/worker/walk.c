@@ -2,9 +2,11 @@
 #include "worker/walk.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/ctx.h"
 #include "base/hash.h"
+#include "base/slice.h"
 #include "net/addr.h"
 #include "net/ipset.h"
 #include "net/proto.h"
@@ -17,7 +19,8 @@ enum condition {
     FAILS,
     HOLDS,
     UNKNOWN, /* the facts are not there yet */
-    BROKEN   /* they will never be: denied where the outcome depends on them */
+    BROKEN,  /* they will never be: denied where the outcome depends on them */
+    REFUSED  /* the certificate is no good: the rule denies, whatever its action is */
 };
 
 /* Outcomes an undecided flow can still have, or-ed. */
@@ -241,6 +244,78 @@ static enum condition deny_name_holds(struct walker *walker, const struct pp_ste
     return FAILS;
 }
 
+/* Names are NUL-terminated, one behind the other. */
+static enum condition any_name_holds(struct walker *walker, const struct pp_name *name,
+                                     const char *text, uint32_t count, bool *limit)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        pol_str one = str_of(text);
+
+        if (name_holds(walker, name, one, limit) == HOLDS)
+            return HOLDS;
+        text += one.len + 1;
+    }
+    return FAILS;
+}
+
+static const char *names_behind(const char *text, uint32_t count)
+{
+    while (count-- > 0)
+        text += strlen(text) + 1;
+    return text;
+}
+
+static bool has_fingerprint(const struct pp_tls *tls, const uint8_t sha256[32])
+{
+    for (uint32_t i = 0; i < tls->fingerprint_count; i++) {
+        if (memcmp(tls->fingerprints[i], sha256, sizeof(tls->fingerprints[i])) == 0)
+            return true;
+    }
+    return tls->fingerprint_count == 0;
+}
+
+static enum condition leaf_holds(struct walker *walker, const struct pp_tls *tls,
+                                 const pol_certificate *leaf, bool *limit)
+{
+    pol_str subject = {leaf->subject, leaf->subject_len};
+    const char *cns;
+
+    if (!has_fingerprint(tls, leaf->sha256) ||
+        (tls->server_dn.ptr && !(subject.len && str_equal(tls->server_dn, subject))))
+        return FAILS;
+    if (tls->san && any_name_holds(walker, tls->san, leaf->names, leaf->san_count, limit) != HOLDS)
+        return FAILS;
+    if (!tls->cn)
+        return HOLDS;
+    cns = names_behind(leaf->names, leaf->san_count);
+    return any_name_holds(walker, tls->cn, cns, leaf->cn_count, limit);
+}
+
+/* What a rule asks of the certificate, in the order of semantics 6: a chain that does not verify
+ * denies even where its names would have led to the next rule. */
+static enum condition certificate_holds(struct walker *walker, const struct pp_step *step,
+                                        const struct walk_facts *facts, bool *limit)
+{
+    const struct pp_tls *tls = step->tls;
+    const struct x509_anchors *anchors = tls->anchors ? tls->anchors : &walker->anchors;
+    const pol_certificate *leaf;
+    enum condition holds;
+    bool hit_limit = false;
+
+    if (facts->certificate == CERTIFICATE_UNKNOWN || facts->certificate == CERTIFICATE_MISSING)
+        return facts->certificate == CERTIFICATE_UNKNOWN ? UNKNOWN : BROKEN;
+    if (facts->certificate == CERTIFICATE_HIDDEN)
+        return tls->tls13_allow ? HOLDS : REFUSED;
+    if (!chains_verified(&walker->chains, facts->chain, anchors, facts->wall))
+        return REFUSED;
+    leaf = chains_leaf(&walker->chains, facts->chain);
+    if (!leaf)
+        return REFUSED;
+    holds = leaf_holds(walker, tls, leaf, &hit_limit);
+    *limit |= hit_limit;
+    return hit_limit && step->action == POL_DENY ? HOLDS : holds; /* fails closed */
+}
+
 static enum condition tls_holds(struct walker *walker, const struct pp_step *step,
                                 const struct walk_facts *facts, bool *limit)
 {
@@ -263,7 +338,7 @@ static enum condition tls_holds(struct walker *walker, const struct pp_step *ste
         sni = HOLDS; /* fails closed */
     if (sni != HOLDS)
         return FAILS;
-    return tls->needs_certificate ? UNKNOWN : HOLDS;
+    return tls->needs_certificate ? certificate_holds(walker, step, facts, limit) : HOLDS;
 }
 
 static enum condition step_holds(struct walker *walker, const struct pp_step *step,
@@ -292,6 +367,12 @@ static uint8_t raw_of(const struct pp_step *step)
 static bool softened(const struct pp_step *step)
 {
     return step->action == POL_DENY && step->mode == POL_MODE_AUDIT;
+}
+
+/* A denial, by the step or by its certificate, that audit mode softens. */
+static bool denies_softly(const struct pp_step *step, enum condition holds)
+{
+    return holds == REFUSED ? step->mode == POL_MODE_AUDIT : softened(step);
 }
 
 static unsigned possible_of(const struct pp_step *step)
@@ -348,10 +429,28 @@ static void decide_by(struct walk_outcome *out, const struct walk_facts *facts,
     }
 }
 
-static void deny_broken(struct walk_outcome *out)
+/* The step denies for what the certificate is. */
+static void refuse(struct walk_outcome *out, const struct walk_facts *facts,
+                   const struct pp_step *step)
+{
+    out->raw_action = POL_DENY;
+    out->audit = step->mode == POL_MODE_AUDIT;
+    out->action = out->audit ? POL_ALLOW : POL_DENY;
+    out->reason = facts->certificate == CERTIFICATE_HIDDEN ? POL_WHY_CERTIFICATE_HIDDEN
+                                                           : POL_WHY_CERTIFICATE_UNTRUSTED;
+}
+
+/* Whether what a rule asks for will never be known. */
+static bool is_broken(const struct walk_facts *facts)
+{
+    return facts->tls == TLS_INCOMPLETE ||
+           (facts->tls == TLS_HELLO && facts->certificate == CERTIFICATE_MISSING);
+}
+
+static void deny_broken(struct walk_outcome *out, const struct walk_facts *facts)
 {
     out->action = out->raw_action = POL_DENY;
-    out->reason = POL_WHY_TLS_INCOMPLETE;
+    out->reason = facts->tls == TLS_HELLO ? POL_WHY_CERTIFICATE_MISSING : POL_WHY_TLS_INCOMPLETE;
     out->step = POL_NONE;
     out->resume = POL_NONE;
 }
@@ -403,11 +502,17 @@ static void settle(struct walk_outcome *out, const struct unknowns *unknown)
     out->audit = false;
 }
 
+static bool explains_itself(uint16_t reason)
+{
+    return reason == POL_WHY_INTERCEPT_TOO_LATE || reason == POL_WHY_TLS_INCOMPLETE ||
+           reason == POL_WHY_CERTIFICATE_UNTRUSTED || reason == POL_WHY_CERTIFICATE_HIDDEN ||
+           reason == POL_WHY_CERTIFICATE_MISSING;
+}
+
 static void explain(struct walk_outcome *out, const struct walk_facts *facts, bool limit,
                     bool tls_failed)
 {
-    if (out->raw_action != POL_DENY || out->reason == POL_WHY_INTERCEPT_TOO_LATE ||
-        out->reason == POL_WHY_TLS_INCOMPLETE)
+    if (out->raw_action != POL_DENY || explains_itself(out->reason))
         return;
     if (limit)
         out->reason = POL_WHY_LIMIT;
@@ -434,14 +539,16 @@ static uint32_t shadow_denial(struct walker *walker, const struct walk_facts *fa
         uint32_t end = packet == POL_NONE ? policy->step_count : packet;
         struct named named = next_named(walker, facts, from, end, &expired);
         uint32_t index = named.step != POL_NONE ? named.step : packet;
+        enum condition holds = FAILS;
         const struct pp_step *step;
 
         if (index == POL_NONE)
             return POL_NONE;
         step = &policy->steps[index];
-        if (step->mode == POL_MODE_AUDIT && step->kind == PP_RULE &&
-            step_holds(walker, step, facts, &limit) == HOLDS)
-            return step->action == POL_DENY ? index : POL_NONE;
+        if (step->mode == POL_MODE_AUDIT && step->kind == PP_RULE)
+            holds = step_holds(walker, step, facts, &limit);
+        if (holds == HOLDS || holds == REFUSED)
+            return step->action == POL_DENY || holds == REFUSED ? index : POL_NONE;
         from = index + 1;
     }
     return POL_NONE;
@@ -465,15 +572,19 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
         uint32_t index = named.step != POL_NONE ? named.step : packet;
         const struct pp_step *step = &policy->steps[index];
         enum condition holds = step_holds(walker, step, facts, &limit);
+        bool decides = holds == HOLDS || holds == REFUSED;
 
-        if (holds == HOLDS && softened(step) && policy->audit_continues && step->kind == PP_RULE) {
+        if (decides && denies_softly(step, holds) && policy->audit_continues &&
+            step->kind == PP_RULE) {
             if (out.shadow == POL_NONE)
                 out.shadow = index;
         } else if (holds == BROKEN && step->mode == POL_MODE_AUDIT) {
             if (out.shadow == POL_NONE)
                 out.shadow = index; /* audit never drops: reported, and the walk goes on */
-        } else if (holds == HOLDS || unknown.count > LOOK_AHEAD_MAX) {
+        } else if (decides || unknown.count > LOOK_AHEAD_MAX) {
             decide_by(&out, facts, step, index, &named);
+            if (holds == REFUSED)
+                refuse(&out, facts, step);
             break;
         } else if (holds == UNKNOWN || holds == BROKEN) {
             note_unknown(&unknown, step, index, policy->audit_continues);
@@ -483,8 +594,8 @@ void walk_packet(struct walker *walker, const struct walk_facts *facts, uint32_t
         i = index + 1;
     }
     settle(&out, &unknown);
-    if (out.action == POL_PENDING && facts->tls == TLS_INCOMPLETE)
-        deny_broken(&out);
+    if (out.action == POL_PENDING && is_broken(facts))
+        deny_broken(&out, facts);
     explain(&out, facts, limit || walker->limited, tls_failed);
     if (policy->has_audit_deny && policy->by_packet_audit && !walker->skip_shadows &&
         out.action != POL_PENDING && out.shadow == POL_NONE && out.raw_action != POL_DENY)

@@ -16,16 +16,20 @@
 #include "grants/grants.h"
 #include "match/memo.h"
 #include "match/rule.h"
+#include "worker/chains.h"
 
 /* What is known of a flow when it is judged. */
 struct walk_facts {
     pol_addr src;
     struct classify_key key;
-    uint8_t tls;      /* enum tls_fact; TLS_NOT for anything but TCP */
-    pol_str sni;      /* with TLS_HELLO; empty: none was sent */
-    bool held_counts; /* the flow is open: held grants count as live ones */
-    bool forwarded;   /* packets have been forwarded: too late to intercept */
-    bool spoken;      /* TLS_NOT was seen in octets, not assumed */
+    uint8_t tls;         /* enum tls_fact; TLS_NOT for anything but TCP */
+    uint8_t certificate; /* enum certificate_fact; with TLS_HELLO */
+    uint32_t chain;      /* with CERTIFICATE_SEEN: its place among the walker's chains */
+    pol_wall wall;       /* with CERTIFICATE_SEEN: the time of day; 0: unknown */
+    pol_str sni;         /* with TLS_HELLO; empty: none was sent */
+    bool held_counts;    /* the flow is open: held grants count as live ones */
+    bool forwarded;      /* packets have been forwarded: too late to intercept */
+    bool spoken;         /* TLS_NOT was seen in octets, not assumed */
 };
 
 /* The answer. */
@@ -49,6 +53,8 @@ struct walker {
     const struct ipset *own;  /* addresses of the host, special too; NULL: none are known */
     struct memo memo;
     struct regex_scratch *scratch;
+    struct chains chains;
+    struct x509_anchors anchors; /* for rules that name none */
     pol_mono now;
     struct classify_path path; /* of the facts' source */
     /* names of one (group, destination), fetched when the walk reaches the group */

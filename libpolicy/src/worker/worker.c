@@ -42,6 +42,7 @@ static const pol_worker_options defaults = {
             [POL_CONTROL_OTHER] = POL_CONTROL_DROP,
         },
     .member_capacity = 1024,
+    .certificate_capacity = 256,
 };
 
 void pol_worker_options_init(pol_worker_options *opts, size_t size)
@@ -55,7 +56,8 @@ static bool capacities_fit(const pol_worker_options *opts)
            opts->memo_capacity <= CAPACITY_MAX && opts->pending_capacity <= CAPACITY_MAX &&
            opts->query_capacity <= CAPACITY_MAX && opts->stream_capacity <= CAPACITY_MAX &&
            opts->fragment_capacity <= CAPACITY_MAX && opts->member_capacity <= CAPACITY_MAX &&
-           opts->event_capacity > 0 && opts->memo_capacity > 0;
+           opts->certificate_capacity <= CAPACITY_MAX && opts->event_capacity > 0 &&
+           opts->memo_capacity > 0;
 }
 
 static int addresses_set(struct arena *arena, const pol_addr *addrs, size_t count,
@@ -110,6 +112,24 @@ static int build_sets(pol_worker *worker, const pol_worker_options *opts)
     return rc;
 }
 
+static int build_anchors(pol_worker *worker, pol_str pem)
+{
+    const pol_mem *mem = &worker->ctx->mem;
+    char *text; /* with a NUL behind it */
+    int rc;
+
+    if (pem.len == 0)
+        return POL_OK;
+    text = mem_alloc(mem, pem.len + 1);
+    if (!text)
+        return POL_E_NOMEM;
+    memcpy(text, pem.ptr, pem.len);
+    text[pem.len] = '\0';
+    rc = x509_anchors_build(&worker->arena, (pol_str){text, pem.len}, &worker->walker.anchors);
+    mem_free(mem, text, pem.len + 1);
+    return rc;
+}
+
 static int build_tables(pol_worker *worker, const pol_worker_options *opts)
 {
     const pol_mem *mem = &worker->ctx->mem;
@@ -119,6 +139,10 @@ static int build_tables(pol_worker *worker, const pol_worker_options *opts)
     rc = flow_table_init(&worker->flows, mem, opts->flow_capacity, seed);
     if (rc == POL_OK)
         rc = stream_pool_init(&worker->hellos, mem, opts->pending_capacity, HELLO_BYTES);
+    if (rc == POL_OK)
+        rc = stream_pool_init(&worker->flights, mem, opts->certificate_capacity, TLS_FLIGHT_MAX);
+    if (rc == POL_OK)
+        rc = chains_init(&worker->walker.chains, mem, opts->certificate_capacity);
     if (rc == POL_OK)
         rc = stream_pool_init(&worker->dns_streams, mem, 2 * opts->stream_capacity,
                               DNS_STREAM_BYTES);
@@ -164,6 +188,8 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
     arena_init(&worker->arena, &ctx->mem);
     rc = build_sets(worker, &opts);
     if (rc == POL_OK)
+        rc = build_anchors(worker, opts.trust_anchors_pem);
+    if (rc == POL_OK)
         rc = build_tables(worker, &opts);
     if (rc < 0)
         goto out;
@@ -200,6 +226,8 @@ void pol_worker_free(pol_worker *worker)
     release_pins(worker);
     flow_table_fini(&worker->flows, mem);
     stream_pool_fini(&worker->hellos, mem);
+    stream_pool_fini(&worker->flights, mem);
+    chains_fini(&worker->walker.chains, mem);
     stream_pool_fini(&worker->dns_streams, mem);
     queries_fini(&worker->queries, mem);
     fragments_fini(&worker->fragments, mem);
@@ -241,6 +269,12 @@ pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_generation
     if (ret_generation)
         *ret_generation = worker->generation;
     return worker->policy;
+}
+
+void pol_worker_wall(pol_worker *worker, pol_mono now, pol_wall wall)
+{
+    worker->wall = wall;
+    worker->wall_at = now;
 }
 
 pol_mono pol_worker_deadline(const pol_worker *worker)
@@ -318,6 +352,8 @@ size_t pol_worker_memory(const pol_worker *worker)
 {
     return sizeof(*worker) + worker->arena.bytes + flow_table_memory(&worker->flows) +
            (size_t)worker->hellos.count * (HELLO_BYTES + sizeof(struct stream)) +
+           (size_t)worker->flights.count * (TLS_FLIGHT_MAX + sizeof(struct stream)) +
+           chains_memory(&worker->walker.chains) +
            (size_t)worker->dns_streams.count * (DNS_STREAM_BYTES + sizeof(struct stream)) +
            aged_memory(&worker->queries.aged) + aged_memory(&worker->fragments.aged) +
            3 * aged_memory(&worker->members.aged) + worker->events.capacity * sizeof(pol_event) +

@@ -11,6 +11,8 @@
  *   walk.c      facts -> the first step of the policy that matches and holds
  *   judge.c     facts of a flow -> verdict and state of the flow; re-judgement
  *   tlswatch.c  the client's first octets of a TCP flow -> TLS facts
+ *   tlscert.c   the server's, where a rule asks for its certificate
+ *   chains.c    certificates seen, and whether they verify
  *   dnsjudge.c  a name asked for -> verdict and grantees (wire and proxy)
  *   dnswire.c   DNS over UDP and TCP on the wire -> queries, lessons
  *   report.c    what happened -> event ring and counters
@@ -28,6 +30,7 @@
 #include "program/program.h"
 #include "wire/dns.h"
 #include "wire/tls_hello.h"
+#include "wire/tls_server.h"
 #include "worker/events.h"
 #include "worker/fragments.h"
 #include "worker/members.h"
@@ -56,7 +59,7 @@ struct pol_worker {
 
     struct walker walker;
     struct flow_table flows;
-    struct stream_pool hellos, dns_streams;
+    struct stream_pool hellos, flights, dns_streams;
     struct queries queries;
     struct fragments fragments;
     struct members members;                     /* of multicast groups */
@@ -66,8 +69,12 @@ struct pol_worker {
     struct counters counters;
     struct group_slots slots;
 
-    struct tls_hello hello;     /* scratch of one ClientHello */
-    struct dns_message message; /* scratch of one DNS message */
+    pol_wall wall; /* the time of day at `wall_at`; 0: unknown */
+    pol_mono wall_at;
+
+    struct tls_hello hello;        /* scratch of one ClientHello */
+    uint8_t chain[TLS_FLIGHT_MAX]; /* scratch of one server's certificates */
+    struct dns_message message;    /* scratch of one DNS message */
     struct dns_address addresses[ANSWER_ADDRESSES];
     pol_addr lesson_addrs[ANSWER_ADDRESSES];
     uint32_t lesson_ttls[ANSWER_ADDRESSES];
@@ -154,6 +161,11 @@ void judge_again(pol_worker *worker, uint32_t flow);
 void judge_facts(pol_worker *worker, uint32_t flow);
 /* No usable ClientHello: too long, too late, malformed, or no room to collect it. */
 void judge_incomplete(pol_worker *worker, uint32_t flow, enum pol_reason reason);
+/* The server has shown its certificate, or that it will show none: decides what waits for it. */
+void judge_certificate(pol_worker *worker, uint32_t flow);
+/* No usable certificate: refused, malformed, too long, too late, replaced, or no room to collect
+ * it. */
+void judge_no_certificate(pol_worker *worker, uint32_t flow, enum pol_reason reason);
 /* Turns the entry into a denied one; in audit mode it goes on. deny_flow() also makes a finding. */
 void close_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
 void deny_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
@@ -179,13 +191,28 @@ uint32_t make_flow(pol_worker *worker, const struct passage *passage);
 
 /* --- tlswatch.c --- */
 
-/* Looks at the payload of one segment of a watched flow. */
+/* One segment of a flow that is watched, or whose judged octets are not acknowledged yet. */
 void tls_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
-/* One more segment of a flow whose judged octets are not acknowledged yet. */
-void tls_guarded(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
 /* Keeps what the verdict was based on until the responder has acknowledged it. */
 void tls_guard(pol_worker *worker, uint32_t flow);
+/* Gives the collectors back: that of the client's octets; both. */
+void hello_forget(pol_worker *worker, struct flow *flow);
 void tls_forget(pol_worker *worker, struct flow *flow);
+
+/* --- tlscert.c --- */
+
+/* Whether the flow has shown its ClientHello, and waits for its server's certificate. */
+static inline bool certificate_awaited(const struct flow *flow)
+{
+    return flow->watch != WATCH_NONE && flow->tls == TLS_HELLO;
+}
+
+/* A ClientHello has been read that began at `base`: the wait begins, if there is one. */
+void certificate_await(pol_worker *worker, uint32_t flow, uint32_t base);
+/* The payload of one segment of a flow that waits. */
+void certificate_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
+/* The flow waits no more, if it did: what its server has said is not kept. */
+void certificate_forget(pol_worker *worker, struct flow *flow);
 
 /* --- dnsjudge.c --- */
 

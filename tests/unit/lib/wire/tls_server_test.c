@@ -65,7 +65,7 @@ Test(tls_server, the_verdict_comes_with_the_last_octet_that_is_needed)
         while (read((pol_bytes){flight.bytes, len}) == TLS_SERVER_MORE)
             len++;
         cr_expect_eq(read((pol_bytes){flight.bytes, len}), whole, "%s", recorded[i].name);
-        if (whole == TLS_SERVER_COMPLETE)
+        if (whole == TLS_SERVER_COMPLETE || whole == TLS_SERVER_HIDDEN)
             cr_expect_eq(len, server.stream_len);
     }
 }
@@ -189,7 +189,7 @@ Test(tls_server, headers_count_towards_the_limit)
 Test(tls_server, nothing_is_written_unless_complete)
 {
     memset(&server, 0x55, sizeof(server));
-    cr_assert_eq(read_file("tls13.flight"), TLS_SERVER_HIDDEN);
+    cr_assert_eq(read_file("resumed.flight"), TLS_SERVER_ABSENT);
     for (size_t i = 0; i < sizeof(server); i++)
         cr_assert_eq(((const uint8_t *)&server)[i], 0x55);
 }

@@ -72,7 +72,7 @@ static const struct {
      "db.example.com *.db.example.com db.example.com", 2, 1},
     {"address.flight", "CN=192.0.2.10", "192.0.2.10", 0, 1},
     {"plain.flight", "CN=Plain Server 1.,CN=second", "plain server 1 second", 0, 2},
-    {"odd.flight", "DC=example,2.5.4.97=ID-1,O=Acme,Inc.,OU=a+OU=b,CN=odd.example",
+    {"odd.flight", "DC=example,1.3.6.1.4.1.311.60.2.1.3=US,O=Acme,Inc.,OU=a+OU=b,CN=odd.example",
      "odd.example odd.example", 1, 1},
     {"mislead.flight", "", "evil.example evil.example", 1, 1},
 };

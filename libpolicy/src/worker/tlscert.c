@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's first octets of a TCP flow whose verdict or record depends on its certificate,
+ * behind a complete ClientHello. They are forwarded while they are collected, except the segment
+ * that completes the certificate: it is judged first. What the verdict was based on is kept until
+ * the client has acknowledged it, as the ClientHello is until the server has.
+ */
+#include "worker/worker.h"
+
+#include "wire/tls_server.h"
+
+void certificate_forget(pol_worker *worker, struct flow *flow)
+{
+    if (flow->is_dns)
+        return; /* its streams are of the other pool */
+    stream_drop(&worker->flights, flow->reply_stream);
+    flow->reply_stream = POL_NONE;
+    flow->guarded &= (uint8_t)~GUARD_SERVER;
+    /* Nobody looks at what is behind the ClientHello. */
+    if (flow->tls == TLS_HELLO && flow->certificate == CERTIFICATE_UNKNOWN)
+        flow->certificate = CERTIFICATE_MISSING;
+}
+
+void certificate_await(pol_worker *worker, uint32_t index, uint32_t base)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (!certificate_awaited(flow)) {
+        if (flow->certificate == CERTIFICATE_UNKNOWN)
+            flow->certificate = CERTIFICATE_MISSING;
+        return;
+    }
+    flow->client_end = base + HELLO_BYTES;
+    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+/* Flows whose verdict does not depend on it leave half of the collectors to those whose does. */
+static bool may_collect(const pol_worker *worker, const struct flow *flow)
+{
+    return flow->watch >= WATCH_CHECK || worker->flights.used < worker->flights.count / 2;
+}
+
+/* What a collector has room for: behind a certificate, nobody cares. */
+static pol_bytes fitting(const struct stream *stream, uint32_t seq, pol_bytes payload)
+{
+    uint32_t from = seq - stream->base;
+
+    if (from < stream->capacity && payload.len > stream->capacity - from)
+        payload.len = stream->capacity - from;
+    return payload;
+}
+
+/* The verdict is there, and depends on what stands up to `len`. */
+static void guard(pol_worker *worker, uint32_t index, size_t len)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    worker->flights.streams[flow->reply_stream].done = (uint32_t)len;
+    flow->guarded |= GUARD_SERVER;
+    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+}
+
+static void learn(pol_worker *worker, uint32_t index, const struct tls_server *server)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    bool depends = flow->watch >= WATCH_CHECK;
+    uint32_t place = POL_NONE;
+
+    if (server->count == 0) {
+        flow->certificate = CERTIFICATE_HIDDEN;
+    } else {
+        place = chains_keep(&worker->walker.chains, (pol_bytes){worker->chain, server->chain_len});
+        flow->certificate = CERTIFICATE_SEEN;
+        flow->chain = place;
+        flow->chain_version = place == POL_NONE ? 0 : worker->walker.chains.items[place].version;
+    }
+    if (depends)
+        guard(worker, index, server->stream_len);
+    judge_certificate(worker, index);
+}
+
+/* Reads what is contiguous by now. */
+static void read_flight(pol_worker *worker, uint32_t index, const struct stream *stream)
+{
+    struct tls_server server;
+
+    switch (tls_server_read((pol_bytes){stream->data, stream->have}, worker->chain, &server)) {
+    case TLS_SERVER_MORE:
+        if (stream->have == stream->capacity)
+            judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+        break;
+    case TLS_SERVER_REFUSED:
+        break; /* the alert is for the client; nothing follows but the end */
+    case TLS_SERVER_COMPLETE:
+    case TLS_SERVER_HIDDEN:
+        learn(worker, index, &server);
+        break;
+    default:
+        judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+        break;
+    }
+}
+
+static void server_octets(pol_worker *worker, uint32_t index, const pol_packet *packet)
+{
+    struct flow *flow = &worker->flows.flows[index];
+    uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
+    struct stream *stream;
+
+    if (flow->reply_stream == POL_NONE && may_collect(worker, flow))
+        flow->reply_stream =
+            stream_take(&worker->flights, flow->syn_ack ? flow->peer_isn + 1 : seq);
+    if (flow->reply_stream == POL_NONE) {
+        judge_no_certificate(worker, index, POL_WHY_PENDING_FULL);
+        return;
+    }
+    stream = &worker->flights.streams[flow->reply_stream];
+    if (packet->tcp_flags & POL_TCP_URG ||
+        stream_add(stream, seq, fitting(stream, seq, packet->payload)) != STREAM_OK)
+        judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+    else if (stream->have > 0)
+        read_flight(worker, index, stream);
+}
+
+/* The client has nothing to say before it has seen the certificate but alerts, and early data of
+ * TLS 1.3 (RFC 8446 2.3). What passes unjudged is bounded as a ClientHello is. */
+static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *packet)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    if (flow->watch >= WATCH_CHECK &&
+        (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len - flow->client_end) > 0)
+        judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+}
+
+void certificate_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
+{
+    if (reply)
+        server_octets(worker, index, packet);
+    else
+        client_octets(worker, index, packet);
+}
