@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fs.h"
 #include "core/log.h"
 #include "core/signals.h"
 #include "core/thread.h"
@@ -17,6 +18,7 @@
 
 #define EVENT_CAPACITY 4096
 #define LEAST_SLOTS    256
+#define ANCHORS_LIMIT  (8u << 20)
 
 /* What the start waits with: opening a pipe takes as long as its writer likes. */
 #define LOOK_NS UINT64_C(50000000)
@@ -226,7 +228,27 @@ static void set_worker_options(const struct config *config, pol_worker_options *
     set_control(config, options->control);
 }
 
-static int make_worker(const struct dataplane_options *options, pol_worker **ret_worker)
+/* The file of a system that has none is no mistake: certificate rules deny then. */
+static int read_anchors(const struct config *config, char **ret_pem, size_t *ret_len,
+                        struct text *error)
+{
+    const char *path = config->value.tls.trust_anchors;
+    int rc = fs_read_file(path, ANCHORS_LIMIT, ret_pem, ret_len);
+
+    if (rc == 0)
+        return 0;
+    if (config_is_set(config, config_find("tls.trust_anchors"))) {
+        text_addf(error, "tls.trust_anchors: %s: %s\n", path, strerror(-rc));
+        return rc;
+    }
+    log_warn("%s: %s; rules that ask for a server's certificate deny, unless they bring "
+             "trust_anchors_pem; install ca-certificates or set tls.trust_anchors",
+             path, strerror(-rc));
+    return 0;
+}
+
+static int make_worker(const struct dataplane_options *options, pol_str anchors,
+                       pol_worker **ret_worker)
 {
     const struct config *config = options->config;
     pol_addr *trusted = read_addresses(&config->value.dns.trusted_resolvers);
@@ -243,6 +265,7 @@ static int make_worker(const struct dataplane_options *options, pol_worker **ret
     pol_worker_options_init(&worker, sizeof(worker));
     set_worker_options(config, &worker);
     worker.grants = options->grants;
+    worker.trust_anchors_pem = anchors;
     worker.inside = inside;
     worker.inside_count = config->value.dataplane.inside.count;
     worker.trusted_resolvers = trusted;
@@ -262,8 +285,8 @@ out:
     return rc;
 }
 
-static int make_loop(const struct dataplane_options *options, struct worker_loop **ret_loop,
-                     struct text *error)
+static int make_loop(const struct dataplane_options *options, pol_str anchors,
+                     struct worker_loop **ret_loop, struct text *error)
 {
     const struct config *config = options->config;
     struct worker_loop_options loop = {
@@ -280,7 +303,7 @@ static int make_loop(const struct dataplane_options *options, struct worker_loop
     if (rc < 0)
         return rc;
 
-    rc = make_worker(options, &loop.worker);
+    rc = make_worker(options, anchors, &loop.worker);
     if (rc == 0)
         rc = worker_loop_new(&loop, ret_loop);
     if (rc < 0) {
@@ -296,11 +319,16 @@ int dataplane_make(const struct dataplane_options *options, struct dataplane *re
     size_t count = options->config->value.runtime.workers;
     struct dataplane made = {.loops = calloc(count, sizeof(*made.loops))};
     int rc = made.loops ? 0 : -ENOMEM;
+    char *pem = NULL;
+    size_t len = 0;
 
+    if (rc == 0)
+        rc = read_anchors(options->config, &pem, &len, ret_error);
     while (rc == 0 && made.loop_count < count) {
-        rc = make_loop(options, &made.loops[made.loop_count], ret_error);
+        rc = make_loop(options, (pol_str){pem, len}, &made.loops[made.loop_count], ret_error);
         made.loop_count += rc == 0;
     }
+    free(pem);
     if (rc < 0) {
         dataplane_free(&made);
         return rc == -ECANCELED ? rc : fail(ret_error, rc, "worker");

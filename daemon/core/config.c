@@ -143,6 +143,8 @@ const struct config_key config_keys[] = {
      .standard = "32768"},
     {"dataplane.admission.max_pending_tls_flows", AT(dataplane.max_pending_tls_flows),
      COUNT_OF(1, 65536), .standard = "2048"},
+    {"tls.trust_anchors", AT(tls.trust_anchors), .type = CONFIG_TEXT,
+     .standard = "/etc/ssl/certs/ca-certificates.crt", .check = check_filled},
     {"dns.trusted_resolvers", AT(dns.trusted_resolvers), .type = CONFIG_LIST,
      .check = check_address},
     {"dns.inside_resolvers", AT(dns.inside_resolvers), .type = CONFIG_LIST, .check = check_address},

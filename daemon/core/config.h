@@ -66,6 +66,9 @@ struct config {
             uint64_t max_pending_tls_flows;
         } dataplane;
         struct {
+            char *trust_anchors;
+        } tls;
+        struct {
             struct config_list trusted_resolvers;
             struct config_list inside_resolvers;
         } dns;

@@ -18,6 +18,7 @@
 #define TICK_BUDGET      1024
 #define EXPIRE_BUDGET    4096
 #define EXPIRE_EVERY     (10 * POL_SECONDS)
+#define MILLISECOND      1000000
 
 struct engine {
     pol_ctx *ctx;
@@ -86,7 +87,14 @@ static int make_worker(struct engine *engine, const struct engine_options *from,
     options.inside_count = from->inside_count;
     options.grants = engine->grants;
     *ret_idle = options.idle;
+    options.trust_anchors_pem = from->anchors;
     return pol_worker_new(engine->ctx, &options, &engine->worker);
+}
+
+/* The clock is the time of day: a millisecond of it is one since 1970. */
+static void set_clock(struct engine *engine)
+{
+    pol_worker_wall(engine->worker, MILLISECOND, 1);
 }
 
 static int make_records(struct engine *engine, const pol_idle *idle)
@@ -113,6 +121,7 @@ struct engine *engine_new(pol_ctx *ctx, pol_policy *policy, const struct engine_
         engine_free(engine);
         return NULL;
     }
+    set_clock(engine);
     return engine;
 }
 

@@ -21,6 +21,7 @@ struct engine_options {
     pol_prefix *inside; /* none: all sources of the policy */
     size_t inside_count;
     int sni_check;          /* enum pol_sni_check */
+    pol_str anchors;        /* what chains of certificates may end in, PEM; may be empty */
     uint64_t capture_bytes; /* bounds the number of flows; 0: unknown */
 };
 

@@ -20,7 +20,7 @@ _policyctl()
     --sni-check)
         mapfile -t COMPREPLY < <(compgen -W 'off log enforce' -- "$word")
         return ;;
-    -r|--read|-p|--policy|--token-file)
+    -r|--read|-p|--policy|--token-file|--trust-anchors)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return ;;
@@ -36,7 +36,7 @@ _policyctl()
 
     case $verb in
     replay)
-        options='--read --policy --output --json --trust-resolver --inside --sni-check --quiet
+        options='--read --policy --output --json --trust-resolver --inside --trust-anchors --sni-check --quiet
                  --no-color --help' ;;
     check)
         options='--output --json --no-color --help' ;;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fs.h"
 #include "ctl/diags.h"
 #include "ctl/document.h"
 #include "ctl/engine.h"
@@ -13,11 +14,15 @@
 #include "ctl/table.h"
 #include "ctl/verb.h"
 
+#define SYSTEM_ANCHORS "/etc/ssl/certs/ca-certificates.crt"
+#define ANCHORS_LIMIT  (8u << 20)
+
 struct request {
     const char *capture;
     const char *policy;
     int format; /* enum output_format */
     bool quiet, no_color;
+    const char *anchors; /* NULL: the system's */
     struct engine_options engine;
 };
 
@@ -32,6 +37,8 @@ static const struct args_option options[] = {
     {OPTION_TRUST_RESOLVER, 0, "trust-resolver", "ADDR",
      "learn from this resolver only; repeatable (all)"},
     {OPTION_INSIDE, 0, "inside", "CIDR", "what is inside; repeatable (all sources of the policy)"},
+    {ARGS_TEXT(struct request, anchors), 0, "trust-anchors", "FILE",
+     "what servers' certificates may end in, PEM (the system's)"},
     {ARGS_CHOICE(struct request, engine.sni_check), 0, "sni-check", "off|log|enforce",
      "whether SNI and DNS must agree (log)"},
     {ARGS_SWITCH(struct request, quiet), 'q', "quiet", NULL,
@@ -249,21 +256,40 @@ static int replay(struct engine *engine, struct capture *capture, const struct r
     return code;
 }
 
+/* False after a message. Without the system's, rules that ask for a certificate deny. */
+static bool read_anchors(const struct request *request, char **ret_pem, size_t *ret_len)
+{
+    const char *path = request->anchors ? request->anchors : SYSTEM_ANCHORS;
+    int rc = fs_read_file(path, ANCHORS_LIMIT, ret_pem, ret_len);
+
+    if (rc == 0 || !request->anchors)
+        return true;
+    fprintf(stderr, "policyctl: --trust-anchors: %s: %s\n", path, strerror(-rc));
+    return false;
+}
+
 static int open_and_replay(pol_ctx *ctx, const struct request *request, pol_policy *policy)
 {
     struct engine_options engine_options = request->engine;
     char error[CAPTURE_ERROR_TEXT];
     struct capture *capture = NULL;
     struct engine *engine;
+    char *pem = NULL;
+    size_t pem_len = 0;
     int code;
 
+    if (!read_anchors(request, &pem, &pem_len))
+        return EXIT_INVALID;
     if (!capture_open(request->capture, &capture, error, sizeof(error))) {
         fprintf(stderr, "policyctl: %s\n", error);
+        free(pem);
         return EXIT_INVALID;
     }
 
+    engine_options.anchors = (pol_str){pem, pem_len};
     engine_options.capture_bytes = capture_size(capture);
     engine = engine_new(ctx, policy, &engine_options);
+    free(pem);
     if (engine) {
         code = replay(engine, capture, request, policy);
     } else {

@@ -20,6 +20,8 @@
 #define IDLE_MS     200
 #define ROOM_NS     500000     /* how long to wait for the control thread to make room */
 #define ACCOUNT_NS  1000000000 /* how old the kernel's counters may be */
+#define TELL_NS     1000000000 /* how often the worker is told the time of day */
+#define CAPTURE_MS  1000000    /* the first moment of a capture's clock that is one of 1970 */
 
 struct worker_loop {
     struct worker_loop_options options;
@@ -29,6 +31,7 @@ struct worker_loop {
     int wake;           /* eventfd */
     bool started;       /* the first packet was seen */
     uint64_t busy;      /* clock_mono() of the last burst that held a frame */
+    uint64_t told;      /* clock_mono() of when the worker was told the time of day */
     uint64_t accounted; /* clock_mono() of when the port was last asked for its counters */
     struct steer steer;
     struct {
@@ -297,6 +300,18 @@ static void account(struct worker_loop *loop, uint64_t now)
     port_of(loop)->kind->account(port_of(loop));
 }
 
+/* A capture's clock is the time of day; a live one reckons from what it was told last. */
+static void tell_time(struct worker_loop *loop, uint64_t now)
+{
+    pol_mono at = port_of(loop)->kind->live ? clock_steady() : CAPTURE_MS;
+
+    if (loop->told && now - loop->told < TELL_NS)
+        return;
+
+    loop->told = now;
+    pol_worker_wall(loop->options.worker, at, worker_loop_wall(loop, at));
+}
+
 static void choose_events(struct worker_loop *loop)
 {
     uint32_t kinds = atomic_load_explicit(&loop->kinds, memory_order_relaxed);
@@ -320,6 +335,7 @@ static void *run(void *arg)
             slot_apply(&loop->slot, loop->options.worker);
         choose_events(loop);
         account(loop, now);
+        tell_time(loop, now);
         if (atomic_load(&loop->phase) == WORKER_READING)
             read_burst(loop, now);
         else
