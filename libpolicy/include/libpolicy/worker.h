@@ -46,7 +46,8 @@ extern "C" {
 /**
  * Thread class: One thread at a time. The library takes no lock. The object may move between
  * threads if the caller orders the hand-over. pol_counters_add() is the exception: it may read a
- * worker's counters from any thread.
+ * worker's counters from any thread. A library built with assertions (without NDEBUG) ends the
+ * program where two threads meet in one worker.
  */
 typedef struct pol_worker pol_worker;
 

@@ -474,6 +474,7 @@ static void advance(pol_worker *worker, pol_mono now)
 enum pol_action pol_worker_decide(pol_worker *worker, const pol_packet *packet, pol_mono now,
                                   pol_verdict *ret_verdict)
 {
+    WORKER_ENTER(worker);
     struct passage passage;
 
     advance(worker, now);
@@ -486,6 +487,7 @@ enum pol_action pol_worker_decide(pol_worker *worker, const pol_packet *packet, 
 void pol_worker_decide_batch(pol_worker *worker, const pol_packet *packets, size_t count,
                              pol_mono now, pol_verdict *ret_verdicts)
 {
+    WORKER_ENTER(worker);
     struct passage passages[BATCH];
 
     advance(worker, now);

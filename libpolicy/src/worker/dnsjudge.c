@@ -362,6 +362,7 @@ static void clear_verdict(pol_verdict *verdict)
 enum pol_action pol_dns_decide(pol_worker *worker, const pol_addr *client, pol_bytes message,
                                pol_mono now, pol_dns_query *ret_query, pol_verdict *ret_verdict)
 {
+    WORKER_ENTER(worker);
     struct query query = {.tuple = {.src = *client, .dst = {.family = client->family}}};
 
     if (now > worker->now)
@@ -394,6 +395,7 @@ enum pol_action pol_dns_decide(pol_worker *worker, const pol_addr *client, pol_b
 int pol_dns_learn(pol_worker *worker, const pol_dns_query *query, pol_bytes answer, pol_mono now,
                   pol_dns_learned *ret_learned)
 {
+    WORKER_ENTER(worker);
     struct dns_key key = {
         .id = query->id,
         .opcode = DNS_OPCODE_QUERY,

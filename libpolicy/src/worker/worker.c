@@ -245,6 +245,7 @@ void pol_worker_free(pol_worker *worker)
 
 int pol_worker_use(pol_worker *worker, pol_policy *policy, uint64_t generation)
 {
+    WORKER_ENTER(worker);
     int rc;
 
     if (generation <= worker->generation)
@@ -291,6 +292,7 @@ pol_mono pol_worker_deadline(const pol_worker *worker)
 
 size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
 {
+    WORKER_ENTER(worker);
     size_t done = 0;
 
     if (now > worker->now)
@@ -315,6 +317,8 @@ size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
 
 size_t pol_worker_flush(pol_worker *worker, pol_mono now)
 {
+    WORKER_ENTER(worker);
+
     if (now > worker->now)
         worker->now = now;
     dns_expire(worker, SIZE_MAX, true);
@@ -331,6 +335,8 @@ size_t pol_worker_flush(pol_worker *worker, pol_mono now)
 
 size_t pol_worker_drain(pol_worker *worker, pol_event *ret_events, size_t capacity)
 {
+    WORKER_ENTER(worker);
+
     return events_drain(&worker->events, ret_events, capacity);
 }
 

@@ -21,6 +21,9 @@
 #include <libpolicy/dns.h>
 #include <libpolicy/worker.h>
 
+#include <assert.h>
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "flow/stream.h"
 #include "flow/table.h"
@@ -78,7 +81,36 @@ struct pol_worker {
     struct dns_address addresses[ANSWER_ADDRESSES];
     pol_addr lesson_addrs[ANSWER_ADDRESSES];
     uint32_t lesson_ttls[ANSWER_ADDRESSES];
+#ifndef NDEBUG
+    atomic_bool busy; /* a thread is inside */
+#endif
 };
+
+/*
+ * Stands at the top of the public functions that change a worker: where assertions are on, two
+ * threads that meet inside one worker end the program there, and not with a puzzle later. Relaxed,
+ * so that the mark orders nothing that ThreadSanitizer should see unordered.
+ */
+#ifdef NDEBUG
+#define WORKER_ENTER(worker)
+#else
+#define WORKER_ENTER(worker)                                                                       \
+    pol_worker *inside __attribute__((cleanup(worker_leave))) = worker_enter(worker)
+
+static inline pol_worker *worker_enter(pol_worker *worker)
+{
+    bool busy = atomic_exchange_explicit(&worker->busy, true, memory_order_relaxed);
+
+    assert(!busy && "two threads use one worker at the same time");
+    (void)busy;
+    return worker;
+}
+
+static inline void worker_leave(pol_worker **worker)
+{
+    atomic_store_explicit(&(*worker)->busy, false, memory_order_relaxed);
+}
+#endif
 
 /* A packet on its way, with what has been worked out about it. */
 struct passage {
