@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dataplane/slot.h"
 #include "dnsmsg.h"
@@ -137,6 +138,8 @@ static void learn(struct hand *hand)
 
 static void *work(void *argument)
 {
+    /* Or the control thread waits for its time slice, on two cores. */
+    static const struct timespec breath = {0, 200000};
     struct hand *hand = argument;
     pol_event events[32];
 
@@ -150,7 +153,7 @@ static void *work(void *argument)
         pol_worker_tick(hand->worker, hand->now, 64);
         while (pol_worker_drain(hand->worker, events, 32) == 32)
             ;
-        sched_yield(); /* or the control thread waits for its time slice, on two cores */
+        nanosleep(&breath, NULL);
     }
     if (slot_apply(&hand->slot, hand->worker))
         check_policy(hand, slot_applied(&hand->slot));
@@ -211,8 +214,10 @@ static void prepare(struct hand *hand, unsigned number, pol_ctx *ctx, pol_grants
     pol_worker_options_init(&options, sizeof(options));
     options.flow_capacity = 4096;
     options.event_capacity = 1024;
+    options.memo_capacity = 64; /* cleared with every reload */
     options.pending_capacity = 16;
     options.stream_capacity = 2;
+    options.query_capacity = options.fragment_capacity = options.member_capacity = 16;
     options.grants = grants;
     hand->number = number;
     hello_build(&hand->hello, &(struct hello_options){.sni = "a.example", .tls13 = true});
@@ -227,11 +232,14 @@ int main(int argc, char **argv)
 {
     unsigned reloads = thread_count(argc, argv, 10000);
     pol_ctx *ctx = thread_ctx();
+    pol_grants_options options;
     pol_grants *grants;
     struct size tenth, half, end;
 
     last = reloads;
-    if (pol_grants_new(ctx, NULL, &grants) != POL_OK)
+    pol_grants_options_init(&options, sizeof(options));
+    options.capacity = 64;
+    if (pol_grants_new(ctx, &options, &grants) != POL_OK)
         return 2;
     for (unsigned i = 0; i < WORKERS; i++)
         prepare(&hands[i], i, ctx, grants);

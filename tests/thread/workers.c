@@ -186,7 +186,7 @@ static pol_worker *worker(pol_ctx *ctx)
 
     pol_worker_options_init(&options, sizeof(options));
     options.flow_capacity = 1024;
-    options.pending_capacity = options.stream_capacity = 1;
+    options.pending_capacity = options.stream_capacity = options.query_capacity = 1;
     options.grants = grants;
     if (pol_worker_new(ctx, &options, &made) != POL_OK || pol_worker_use(made, policy, 1) != POL_OK)
         exit(2);
