@@ -19,8 +19,8 @@ class Certificate:
     sans: tuple[str, ...]  # of type dNSName
     cns: tuple[str, ...]
     sha256: bytes
-    not_before: float  # seconds since 1970
-    not_after: float
+    not_before: int # milliseconds since 1970
+    not_after: int
     version: int  # of TLS, such as 0x0303
 
 
@@ -43,5 +43,5 @@ def certificate(stream: Buffer) -> Certificate:
     names = [name.decode("utf-8", "replace") for name in text.split(b"\0")[:-1]]
     return Certificate(
         found.subject.decode("utf-8", "replace"), tuple(names[:found.san_count]),
-        tuple(names[found.san_count:]), bytes(found.sha256), found.not_before / 1000,
-        found.not_after / 1000, found.version)
+        tuple(names[found.san_count:]), bytes(found.sha256), found.not_before, found.not_after,
+        found.version)

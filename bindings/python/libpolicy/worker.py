@@ -9,7 +9,7 @@ from . import _abi
 from ._abi import Control, ControlPolicy, EventKind, Midstream, SniCheck
 from ._handle import Exclusive
 from ._native import lib
-from ._values import (NEVER, NONE, Address, Buffer, Octets, Prefix, address, addresses, fill, member,
+from ._values import (NEVER, NONE, Address, Buffer, Octets, Prefix, Text, address, addresses, fill, member,
                       moment, number, prefixes)
 from .context import Context
 from .dns import DnsDecision, DnsLearned, DnsQuery
@@ -40,6 +40,7 @@ class Worker(Exclusive):
                  memo_capacity: int | None = None, pending_capacity: int | None = None,
                  query_capacity: int | None = None, stream_capacity: int | None = None,
                  fragment_capacity: int | None = None, member_capacity: int | None = None,
+                 certificate_capacity: int | None = None, trust_anchors: str | bytes = b"",
                  idle: Mapping[str, int] | None = None, report_interval: int | None = None,
                  midstream_window: int | None = None, query_timeout: int | None = None,
                  tls_timeout: int | None = None, midstream: Midstream | str | None = None,
@@ -55,7 +56,8 @@ class Worker(Exclusive):
 
         The others as in pol_worker_options; durations are nanoseconds (seconds()). `idle` has
         fields of pol_idle, such as {"udp_two_way": seconds(60)}; `control` words of Control and
-        ControlPolicy, such as {"lldp": "drop"}.
+        ControlPolicy, such as {"lldp": "drop"}. `trust_anchors` is PEM: what the chain of a
+        server's certificate may end in, where a rule has no anchors of its own; see wall().
         """
         options = _abi.pol_worker_options()
         lib.pol_worker_options_init(options, ctypes.sizeof(options))
@@ -64,6 +66,7 @@ class Worker(Exclusive):
             ("memo_capacity", memo_capacity), ("pending_capacity", pending_capacity),
             ("query_capacity", query_capacity), ("stream_capacity", stream_capacity),
             ("fragment_capacity", fragment_capacity), ("member_capacity", member_capacity),
+            ("certificate_capacity", certificate_capacity),
             ("report_interval", report_interval), ("midstream_window", midstream_window),
             ("query_timeout", query_timeout), ("tls_timeout", tls_timeout)])
         _set_words(options, midstream, sni_check, control)
@@ -77,6 +80,8 @@ class Worker(Exclusive):
         options.trusted_resolvers, options.trusted_resolver_count = addresses(trusted_resolvers)
         options.inside_resolvers, options.inside_resolver_count = addresses(inside_resolvers)
         options.own, options.own_count = addresses(own)
+        anchors = Text(trust_anchors) # alive for the call
+        options.trust_anchors_pem = anchors
         _expect(policy, Policy, "policy")
         _expect(grants, Grants, "grants")
 
@@ -196,6 +201,13 @@ class Worker(Exclusive):
         with self._mine as worker:
             when = lib.pol_worker_deadline(worker)
         return None if when == NEVER else when
+
+    def wall(self, now: int, wall: int) -> None:
+        """Says that at the moment `now` it is `wall`, in milliseconds since 1970: certificates are
+        valid or not by this clock, which goes on with `now`. Before it is told, none is valid."""
+        now, told = moment(now), number(wall, NEVER, "wall")
+        with self._mine as worker:
+            lib.pol_worker_wall(worker, now, told)
 
     def tick(self, now: int, budget: int = NONE) -> int:
         """Ends what has run out, at most `budget` flows, queries and datagrams; returns how many."""

@@ -39,6 +39,29 @@ def test_the_program_that_mypy_reads_runs(document):
             False, False, True, False, False, True, True, False]
 
 
+@pytest.mark.parametrize("wall, action", [(1_780_272_000_000, "ALLOW"), (0, "DENY")])
+def test_a_certificate_rule_needs_anchors_and_the_time_of_day(wall, action):
+    source = pathlib.Path(os.environ["POLICY_SOURCE"])
+    policy = libpolicy.Policy({"source_groups": [{
+        "id": "clients", "mode": "enforce", "sources": {"cidrs": ["10.0.0.0/8"]},
+        "rules": [{"id": "db", "action": "allow", "match": {"proto": "tcp", "tls": {
+            "server_san": ["db.example.com"]}}}]}]})
+    hello = (source / "tests/fuzz/corpus/hello/tls12").read_bytes()
+    flight = (source / "tests/data/tls/direct.flight").read_bytes()
+    steps = [("inside", messages.tcp(1, 443, 2, 100)),
+             ("outside", messages.tcp(443, 1, 18, 500, 101)),
+             ("inside", messages.tcp(1, 443, 16, 101, 501, hello)),
+             ("outside", messages.tcp(443, 1, 16, 501, 101 + len(hello), flight))]
+    with usage.knowing(policy, (source / "tests/data/tls/ca.pem").read_text(), wall) as worker:
+        seen = []
+        for side, segment in steps:
+            ends = ("10.0.0.5", "192.0.2.9") if side == "inside" else ("192.0.2.9", "10.0.0.5")
+            packet = libpolicy.Packet.parse(messages.datagram(*ends, 6, segment), "raw_ip",
+                                            side=side)
+            seen.append(worker.decide(packet, libpolicy.seconds(2)).action.name)
+    assert seen == ["PENDING"] * 3 + [action]
+
+
 def test_its_mistakes_are_told(document):
     lines = []
     with pytest.raises(libpolicy.PolicyError, match='unknown key "surprise"'):

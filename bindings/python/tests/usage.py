@@ -77,6 +77,12 @@ def names_of(stream: bytes) -> tuple[str, ...]:
     return shown.sans + shown.cns if shown.not_before < shown.not_after else ()
 
 
+def knowing(policy: Policy, anchors: str, wall: int) -> Worker:
+    worker = Worker(policy, trust_anchors=anchors, certificate_capacity=4)
+    worker.wall(seconds(1), wall)
+    return worker
+
+
 def ready(workers: list[Worker]) -> str:
     with Readiness() as checks:
         checks.generations(1, workers)
