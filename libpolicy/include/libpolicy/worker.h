@@ -32,7 +32,9 @@
  * the certificate is judged before it is forwarded. This one packet is the exception to "allocates
  * nothing": the crypto library takes memory from libc to read and verify a chain, gives all of it
  * back before the verdict, and may take milliseconds. Chains are remembered, so it is the first flow
- * to a server that pays. Whether one is valid needs the time of day: pol_worker_wall().
+ * to a server that pays. Of chains not seen before, 128 certificates are verified in a second (256 at
+ * once); a flow beyond that is denied ("pending_full"). Whether one is valid needs the time of day:
+ * pol_worker_wall().
  */
 
 #include <libpolicy/compile.h>

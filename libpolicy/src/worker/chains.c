@@ -73,6 +73,15 @@ uint32_t chains_keep(struct chains *chains, pol_bytes octets)
     return place;
 }
 
+bool chains_answered(const struct chains *chains, uint32_t place)
+{
+    bool answered = false;
+
+    for (int i = 0; i < CHAIN_ANSWERS; i++)
+        answered |= chains->items[place].answers[i].known;
+    return answered;
+}
+
 bool chains_has(const struct chains *chains, uint32_t place, uint32_t version)
 {
     return place < chains->count && version && chains->items[place].version == version;

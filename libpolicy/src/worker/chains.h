@@ -50,6 +50,9 @@ size_t chains_memory(const struct chains *chains);
  * for any. */
 uint32_t chains_keep(struct chains *chains, pol_bytes chain);
 
+/* Whether the chain has been verified, whatever came of it. */
+bool chains_answered(const struct chains *chains, uint32_t place);
+
 /* Whether the chain is still at its place. */
 bool chains_has(const struct chains *chains, uint32_t place, uint32_t version);
 

@@ -11,8 +11,6 @@
 
 void certificate_forget(pol_worker *worker, struct flow *flow)
 {
-    if (flow->is_dns)
-        return; /* its streams are of the other pool */
     stream_drop(&worker->flights, flow->reply_stream);
     flow->reply_stream = POL_NONE;
     flow->guarded &= (uint8_t)~GUARD_SERVER;
@@ -62,6 +60,24 @@ static void guard(pol_worker *worker, uint32_t index, size_t len)
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 
+/* Strangers must not keep the worker busy with chains made for it. */
+static bool may_verify(pol_worker *worker, uint32_t count)
+{
+    pol_mono since = worker->now - worker->signatures_at;
+    uint64_t earned =
+        since < POL_SECONDS * 2 ? since * SIGNATURES_PER_SECOND / POL_SECONDS : SIGNATURES_AT_ONCE;
+
+    if (earned) {
+        earned += worker->signatures;
+        worker->signatures = earned < SIGNATURES_AT_ONCE ? (uint32_t)earned : SIGNATURES_AT_ONCE;
+        worker->signatures_at = worker->now;
+    }
+    if (worker->signatures < count)
+        return false;
+    worker->signatures -= count;
+    return true;
+}
+
 static void learn(pol_worker *worker, uint32_t index, const struct tls_server *server)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -72,9 +88,14 @@ static void learn(pol_worker *worker, uint32_t index, const struct tls_server *s
         flow->certificate = CERTIFICATE_HIDDEN;
     } else {
         place = chains_keep(&worker->walker.chains, (pol_bytes){worker->chain, server->chain_len});
+        if (place == POL_NONE || (!chains_answered(&worker->walker.chains, place) &&
+                                  !may_verify(worker, server->count))) {
+            judge_no_certificate(worker, index, POL_WHY_PENDING_FULL);
+            return;
+        }
         flow->certificate = CERTIFICATE_SEEN;
         flow->chain = place;
-        flow->chain_version = place == POL_NONE ? 0 : worker->walker.chains.items[place].version;
+        flow->chain_version = worker->walker.chains.items[place].version;
     }
     if (depends)
         guard(worker, index, server->stream_len);

@@ -306,9 +306,9 @@ static enum condition certificate_holds(struct walker *walker, const struct pp_s
         return facts->certificate == CERTIFICATE_UNKNOWN ? UNKNOWN : BROKEN;
     if (facts->certificate == CERTIFICATE_HIDDEN)
         return tls->tls13_allow ? HOLDS : REFUSED;
-    if (!chains_verified(&walker->chains, facts->chain, anchors, facts->wall))
-        return REFUSED;
-    leaf = chains_leaf(&walker->chains, facts->chain);
+    leaf = chains_verified(&walker->chains, facts->chain, anchors, facts->wall)
+               ? chains_leaf(&walker->chains, facts->chain)
+               : NULL;
     if (!leaf)
         return REFUSED;
     holds = leaf_holds(walker, tls, leaf, &hit_limit);

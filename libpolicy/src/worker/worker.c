@@ -184,6 +184,7 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
     worker->ctx = pol_ctx_ref(ctx);
     worker->opts = opts;
     worker->started = POL_NEVER;
+    worker->signatures = SIGNATURES_AT_ONCE;
     worker->walker.grants = opts.grants;
     arena_init(&worker->arena, &ctx->mem);
     rc = build_sets(worker, &opts);

@@ -43,7 +43,9 @@
 enum {
     ANSWER_ADDRESSES = 512, /* learned from one answer at most */
     HELLO_BYTES = 16384,    /* collected of a ClientHello */
-    DNS_STREAM_BYTES = 2 + 65535
+    DNS_STREAM_BYTES = 2 + 65535,
+    SIGNATURES_PER_SECOND = 128, /* verified of chains not seen before: each takes milliseconds */
+    SIGNATURES_AT_ONCE = 256
 };
 
 struct ipset;
@@ -76,6 +78,8 @@ struct pol_worker {
     pol_mono wall_at;
 
     struct tls_hello hello;        /* scratch of one ClientHello */
+    uint32_t signatures;           /* that may be verified without waiting, */
+    pol_mono signatures_at;        /* at this moment */
     uint8_t chain[TLS_FLIGHT_MAX]; /* scratch of one server's certificates */
     struct dns_message message;    /* scratch of one DNS message */
     struct dns_address addresses[ANSWER_ADDRESSES];
@@ -243,7 +247,8 @@ static inline bool certificate_awaited(const struct flow *flow)
 void certificate_await(pol_worker *worker, uint32_t flow, uint32_t base);
 /* The payload of one segment of a flow that waits. */
 void certificate_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
-/* The flow waits no more, if it did: what its server has said is not kept. */
+/* The flow waits no more, if it did: what its server has said is not kept. Not for DNS over TCP,
+ * whose streams are of another pool. */
 void certificate_forget(pol_worker *worker, struct flow *flow);
 
 /* --- dnsjudge.c --- */

@@ -135,22 +135,21 @@ Test(tlscert, a_flow_that_is_only_recorded_takes_none_of_the_last_half)
 
 Test(tlscert, a_certificate_that_fills_the_collector_is_none)
 {
-    static uint8_t octets[TLS_FLIGHT_MAX];
+    static uint8_t octets[TLS_FLIGHT_MAX + 1400];
     pol_packet syn;
-    size_t at;
+    uint32_t at;
 
     start(RULE);
     syn = greeted(40000);
     memcpy(octets, part("direct.flight", 0, 70).ptr, 70);
-    /* A Certificate of 32 000 octets in records of one: its headers alone are too much. */
+    /* A Certificate of 32 000 octets in records of one: their headers alone are too much. */
     for (at = 70; at + 6 <= sizeof(octets); at += 6)
         memcpy(octets + at, "\26\3\3\0\1\0", 6);
     memcpy(octets + 70, "\26\3\3\0\1\13\26\3\3\0\1\0\26\3\3\0\1\175\26\3\3\0\1\3", 24);
     memcpy(octets + 94, "\26\3\3\0\1\0\26\3\3\0\1\175\26\3\3\0\1\0", 18);
-    for (at = 0; at + 1400 < sizeof(octets); at += 1400)
-        cr_assert_eq(says(&syn, (uint32_t)at, (pol_bytes){octets + at, 1400}), POL_PENDING, "%zu",
-                     at);
-    cr_expect_eq(says(&syn, (uint32_t)at, (pol_bytes){octets + at, sizeof(octets) - at}), POL_DENY);
+    for (at = 0; at + 1400 < TLS_FLIGHT_MAX; at += 1400)
+        cr_assert_eq(says(&syn, at, (pol_bytes){octets + at, 1400}), POL_PENDING, "%u", at);
+    cr_expect_eq(says(&syn, at, (pol_bytes){octets + at, 1400}), POL_DENY);
     cr_expect_eq(rig.verdict.reason, POL_WHY_CERTIFICATE_MISSING);
     cr_expect_eq(rig.worker->flights.used, 0);
 }
@@ -179,6 +178,28 @@ Test(tlscert, the_wall_clock_goes_on_between_two_tellings)
     syn = greeted(40001);
     cr_expect_eq(says(&syn, 0, part("direct.flight", 0, 0)), POL_DENY);
     cr_expect_eq(rig.verdict.reason, POL_WHY_CERTIFICATE_UNTRUSTED);
+}
+
+Test(tlscert, new_chains_are_verified_at_a_bounded_rate)
+{
+    pol_packet syn;
+
+    start(RULE);
+    syn = greeted(40000);
+    cr_expect_eq(says(&syn, 0, part("direct.flight", 0, 0)), POL_ALLOW);
+    cr_expect_eq(acknowledges(&syn, 700), POL_ALLOW);
+    cr_expect_eq(rig.worker->signatures, SIGNATURES_AT_ONCE - 1);
+    rig.worker->signatures = 1;
+    syn = greeted(40001);
+    cr_expect_eq(says(&syn, 0, part("direct.flight", 0, 0)), POL_ALLOW, "known by now");
+    cr_expect_eq(acknowledges(&syn, 700), POL_ALLOW);
+    syn = greeted(40002);
+    cr_expect_eq(says(&syn, 0, part("ecdsa.flight", 0, 0)), POL_DENY, "two certificates");
+    cr_expect_eq(rig.verdict.reason, POL_WHY_PENDING_FULL);
+    rig.now += POL_SECONDS / 100;
+    syn = greeted(40003);
+    cr_expect_eq(says(&syn, 0, part("ecdsa.flight", 0, 0)), POL_ALLOW);
+    cr_expect_eq(rig.worker->signatures, 0);
 }
 
 Test(tlscert, a_worker_takes_what_it_can_read_of_its_anchors)
