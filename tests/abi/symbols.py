@@ -5,6 +5,7 @@
     symbols.py imports LIST OBJECT...           undefined symbols of our objects against imports.txt
     symbols.py state OBJECT...                  our objects hold no writable data
     symbols.py exports LIST LIBRARY             symbols of libpolicy.so against exports.txt
+    symbols.py archive LIST ARCHIVE             libpolicy.a is one object with the same symbols and no others
     symbols.py declared LIBRARY HEADER...       exported and declared in a public header are the same
 
 "imports" and "exports" rewrite their list when called with --update in front.
@@ -100,7 +101,10 @@ def exports(list_path, library, update):
     found = exported(library)
     if update:
         write_list(list_path, found)
-    listed = read_list(list_path)
+    yield from compare(found, read_list(list_path))
+
+
+def compare(found, listed):
     for name in sorted(found | listed):
         if not name.startswith("pol_"):
             yield f"{name} is exported; only pol_* may be"
@@ -110,6 +114,13 @@ def exports(list_path, library, update):
             yield f"{name} is in exports.txt and not exported"
         else:
             yield None
+
+
+def archive(list_path, library):
+    members = run("ar", "t", library).split()
+    yield None if len(members) == 1 else f"{library} has the members {members}, and should be one object"
+    lines = [line.split() for line in run("nm", "-g", "--defined-only", library).splitlines()]
+    yield from compare({words[2] for words in lines if len(words) == 3}, read_list(list_path))
 
 
 def declared(library, headers):
@@ -145,6 +156,8 @@ def main(arguments):
         results = state(rest)
     elif check == "exports":
         results = exports(rest[0], rest[1], update)
+    elif check == "archive":
+        results = archive(rest[0], rest[1])
     elif check == "declared":
         results = declared(rest[0], rest[1:])
     else:
