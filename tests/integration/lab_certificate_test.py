@@ -135,5 +135,15 @@ class Anchors(unittest.TestCase):
                 self.assertEqual(got.outcome, "200")
 
 
+    def test_a_configured_file_that_is_not_there_is_an_error(self):
+        with tempfile.TemporaryDirectory() as directory:
+            config = os.path.join(directory, "policyd.yaml")
+            with open(config, "w", encoding="ascii") as file:
+                file.write("version: 1\ntls: {trust_anchors: /nonexistent/anchors.pem}\n")
+            with lab.Lab(policy(server_san=STAR), flags=["--config", config], start=False) as made:
+                with self.assertRaisesRegex(AssertionError, "tls.trust_anchors: /nonexistent/anchors.pem: No such file"):
+                    made.policyd.start()
+
+
 if __name__ == "__main__":
     lab.main("curl", "openssl")

@@ -275,6 +275,8 @@ pol_policy *pol_worker_policy(const pol_worker *worker, uint64_t *ret_generation
 
 void pol_worker_wall(pol_worker *worker, pol_mono now, pol_wall wall)
 {
+    WORKER_ENTER(worker);
+
     worker->wall = wall;
     worker->wall_at = now;
 }

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,64 @@ class Usage(unittest.TestCase):
                 self.assertIn(option, completion)
                 if option != "--help":
                     self.assertIn(option, page)
+
+
+def datagram(src, dst, sport, dport, flags, seq, ack, payload=b""):
+    """IPv4 and TCP, without the checksums, which nobody verifies."""
+    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, flags, 65535, 0, 0) + payload
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0,
+                       socket.inet_aton(src), socket.inet_aton(dst)) + tcp
+
+
+class Certificates(unittest.TestCase):
+    """A capture of a real server's first messages, under a rule that asks for its certificate."""
+
+    RULES = [{"id": "db", "action": "allow", "match": {"proto": "tcp", "tls": {
+        "server_san": ["db.example.com"]}}}]
+
+    def capture(self, seconds):
+        data = os.path.join(SOURCE, "tests/data/tls/direct.flight")
+        with open(os.path.join(SOURCE, "tests/fuzz/corpus/hello/tls12"), "rb") as file:
+            hello = file.read()
+        with open(data, "rb") as file:
+            flight = file.read()
+        there, back = ("10.0.0.5", "192.0.2.9", 40000, 443), ("192.0.2.9", "10.0.0.5", 443, 40000)
+        packets = [datagram(*there, 2, 100, 0), datagram(*back, 18, 500, 101),
+                   datagram(*there, 24, 101, 501, hello),
+                   datagram(*back, 24, 501, 101 + len(hello), flight),
+                   datagram(*there, 16, 101 + len(hello), 501 + len(flight))]
+        path = os.path.join(self.directory.name, "capture.pcap")
+        with open(path, "wb") as file:
+            file.write(struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))
+            for i, packet in enumerate(packets):
+                file.write(struct.pack("=IIII", seconds, i, len(packet), len(packet)) + packet)
+        return path
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.policy = os.path.join(self.directory.name, "policy.json")
+        with open(self.policy, "w") as file:
+            json.dump({"source_groups": [{"id": "office", "mode": "enforce", "sources": {
+                "cidrs": ["10.0.0.0/8"]}, "rules": self.RULES}]}, file)
+
+    def replay(self, anchors, seconds=1780272000):
+        return run("replay", "--quiet", "-o", "jsonl", "-p", self.policy, "-r", self.capture(seconds),
+                   "--trust-anchors", anchors)
+
+    def test_the_anchors_given_and_the_capture_s_time_decide(self):
+        ours = os.path.join(SOURCE, "tests/data/tls/ca.pem")
+        for anchors, seconds, verdict, reason in (
+                (ours, 1780272000, "allow", "rule"),
+                (ours, 2500000000, "deny", "certificate_untrusted"),
+                (ours.replace("ca.pem", "rogue.pem"), 1780272000, "deny", "certificate_untrusted")):
+            flow = json.loads(self.replay(anchors, seconds).stdout.splitlines()[0])
+            self.assertEqual((flow["verdict"], flow["reason"]), (verdict, reason))
+
+    def test_anchors_that_cannot_be_read_are_named(self):
+        result = self.replay("/nonexistent/anchors.pem")
+        self.assertEqual((result.returncode, result.stdout), (4, ""))
+        self.assertIn("--trust-anchors: /nonexistent/anchors.pem: No such file", result.stderr)
 
 
 class Check(unittest.TestCase):
