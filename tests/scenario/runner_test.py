@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tests the runner itself: what it must refuse, and what it says when an expectation fails.
+"""Tests a runner itself: what it must refuse, and what it says when an expectation fails.
 
-    runner_test.py SCENARIO_RUNNER
+    runner_test.py COMMAND...     scenario_runner, or python3 -m libpolicy.scenario
 """
 import pathlib
 import subprocess
@@ -65,7 +65,7 @@ def fault_of(runner, text, wanted):
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "case.scn"
         path.write_text(text, encoding="utf-8")
-        done = subprocess.run([runner, str(path)], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*runner, str(path)], capture_output=True, text=True, timeout=60, check=False)
     summary = "1 passed, 0 failed" if wanted is None else "0 passed, 1 failed"
     if done.stderr or done.returncode != (wanted is not None) or not done.stdout.endswith(summary + "\n"):
         return f"exit code {done.returncode}: {done.stdout}{done.stderr}"
@@ -73,11 +73,11 @@ def fault_of(runner, text, wanted):
 
 
 def main(arguments):
-    if len(arguments) != 1:
+    if not arguments:
         sys.exit(__doc__)
     failed = 0
     for what, text, wanted in CASES:
-        fault = fault_of(arguments[0], text, wanted)
+        fault = fault_of(arguments, text, wanted)
         failed += fault is not None
         if fault is not None:
             print(f"not ok - {what}: {fault}")
