@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
 try:
@@ -48,12 +48,16 @@ class WithLibrary(build_py):
 class PlatformWheel(bdist_wheel):
     """Any Python 3, but this machine's kind of library."""
 
-    def finalize_options(self):
-        super().finalize_options()
-        self.root_is_pure = False
-
     def get_tag(self):
         return ("py3", "none", super().get_tag()[2])
 
 
-setup(version=version(), cmdclass={"build_py": WithLibrary, "bdist_wheel": PlatformWheel})
+class WithBinary(Distribution):
+    """So that the package goes where libraries go; nothing is compiled against Python."""
+
+    def has_ext_modules(self):
+        return True
+
+
+setup(version=version(), distclass=WithBinary,
+      cmdclass={"build_py": WithLibrary, "bdist_wheel": PlatformWheel})

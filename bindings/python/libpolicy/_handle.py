@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any, Callable, Type, TypeVar
+from typing import Any, Callable, NoReturn, Type, TypeVar
 
 from .errors import Closed, InUse
 
@@ -89,6 +89,9 @@ class Owned:
 
     def __del__(self) -> None:
         self.close()
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
 class Exclusive(Owned):

@@ -12,7 +12,7 @@ from ._handle import Exclusive, Owned
 from ._native import lib
 from ._values import (NEVER, IPAddress, Text, address, encoded, fill, ip, known, member, number,
                       texts, written)
-from .context import Context
+from .context import Context, context_of
 from .errors import Invalid, check
 from .grants import Grants
 from .policy import Policy
@@ -104,8 +104,7 @@ class Audit(Exclusive):
     __slots__ = ()
 
     def __init__(self, max_findings: int = 10000, context: Context | None = None) -> None:
-        if context is None:
-            context = Context()
+        context = context_of(context)
         wanted = number(max_findings, 0xFFFFFFFF, "max_findings")
         pointer = ctypes.POINTER(_abi.pol_audit)()
         with context._handle as ctx:

@@ -63,3 +63,12 @@ def _logger(log: Log) -> Callable[[Any, int, _abi.pol_str], None]:
     def forward(_user: Any, level: int, message: _abi.pol_str) -> None:
         log(known(LogLevel, level), borrowed(message))
     return forward
+
+
+def context_of(context: Context | None) -> Context:
+    """What an object is made from: the context it is given, or one of its own."""
+    if context is None:
+        return Context()
+    if not isinstance(context, Context):
+        raise TypeError(f"expected a Context, not {type(context).__name__}")
+    return context

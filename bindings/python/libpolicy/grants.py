@@ -12,7 +12,7 @@ from ._handle import Owned
 from ._native import lib
 from ._values import (NEVER, NONE, Address, IPAddress, address, encoded, fill, ip, known, member,
                       moment, number)
-from .context import Context
+from .context import Context, context_of
 from .errors import Invalid, check
 
 BATCH = 256
@@ -89,8 +89,7 @@ class Grants(Owned):
         fill(options, [("capacity", capacity), ("addresses_per_name", addresses_per_name),
                        ("names_per_address", names_per_address), ("ttl_min", ttl_min),
                        ("ttl_max", ttl_max), ("idle", idle), ("idle_two_way", idle_two_way)])
-        if context is None:
-            context = Context()
+        context = context_of(context)
         pointer = ctypes.POINTER(_abi.pol_grants)()
         with context._handle as ctx:
             check(lib.pol_grants_new(ctx, options, pointer), "grants")

@@ -201,7 +201,7 @@ class Packet:
         if offset:
             c.marks |= PacketMark.NO_L4
             c.tuple.src_port = c.tuple.dst_port = c.tcp_flags = 0
-            c.ip_len = header + c.payload.len
+            self._set_lengths(header + c.payload.len)
         c.frag_len = number(c.ip_len - header, 65535, "length of the fragment")
 
     @classmethod
@@ -307,7 +307,10 @@ class Packet:
     @payload.setter
     def payload(self, value: Buffer) -> None:
         octets = Octets(value)
-        self._kept = octets.kept
+        if isinstance(self._kept, _Place):
+            self._kept.keep(octets.kept)
+        else:
+            self._kept = octets.kept
         self._c.payload = octets
 
     @property
@@ -348,6 +351,19 @@ class Packet:
         return f"<Packet {self.tuple}, {self._c.ip_len} octets>"
 
 
+class _Place:
+    """What a view of a packet in a batch keeps: the batch, which keeps what the packet borrows."""
+
+    __slots__ = ("batch", "place")
+
+    def __init__(self, batch: PacketBatch, place: int) -> None:
+        self.batch = batch
+        self.place = place
+
+    def keep(self, payload: object) -> None:
+        self.batch._kept[self.place] = payload
+
+
 class PacketBatch:
     """Packets side by side in memory, for Worker.decide_batch(): made once and used again.
 
@@ -384,9 +400,15 @@ class PacketBatch:
         well_formed = lib.pol_packet_parse_batch(
             (_abi.pol_bytes * count).from_buffer(slices) if count else None, lens, count,
             member(Link, link, "link"), member(Side, side, "side"), self._array)
+        # Nothing stays that borrows from what was there before.
+        self._clear(count, self._capacity)
         self._kept = {-1: octets}
         self._count = count
         return well_formed
+
+    def _clear(self, first: int, last: int) -> None:
+        size = ctypes.sizeof(_abi.pol_packet)
+        ctypes.memset(ctypes.addressof(self._array) + first * size, 0, (last - first) * size)
 
     def __len__(self) -> int:
         return self._count
@@ -396,12 +418,16 @@ class PacketBatch:
         return self._capacity
 
     def resize(self, count: int) -> None:
-        """Says how many of the packets there is room for are meant."""
-        self._count = number(count, self._capacity, "number of packets")
+        """Says how many packets there are, up to the capacity; those that come to it are empty."""
+        count = number(count, self._capacity, "number of packets")
+        if count > self._count:
+            self._clear(self._count, count)
+        self._count = count
 
     def __getitem__(self, which: int) -> Packet:
         """A view: what is set in it is set in the batch."""
-        return Packet._view(self._array[self._place(which)], self)
+        place = self._place(which)
+        return Packet._view(self._array[place], _Place(self, place))
 
     def __setitem__(self, which: int, packet: Packet) -> None:
         """Copies the packet and its payload."""

@@ -14,7 +14,7 @@ from ._abi import DiagCode, Mode, Need, Severity, VerdictFlag
 from ._handle import Owned
 from ._native import lib
 from ._values import Text, borrowed, known, member, number, static, word, written
-from .context import Context
+from .context import Context, context_of
 from .errors import Invalid, PolicyRejected, check
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Policy(Owned):
         Raises PolicyError for a document with errors.
         """
         text = document_text(document)
-        self._context = context if context is not None else Context()
+        self._context = context_of(context)
         options = _abi.pol_compile_options()
         lib.pol_compile_options_init(options, ctypes.sizeof(options))
         options.default_allow = bool(default_allow)

@@ -10,7 +10,7 @@ from . import _abi
 from ._handle import Exclusive
 from ._native import lib
 from ._values import NEVER, borrowed, encoded, listed, number, written
-from .context import Context
+from .context import Context, context_of
 from .errors import Invalid, check
 from .worker import Worker
 
@@ -35,8 +35,7 @@ class Readiness(Exclusive):
                  context: Context | None = None) -> None:
         kept = [_terminated(name) for name in listed(names, "names")]
         array = (ctypes.c_char_p * len(kept))(*kept)
-        if context is None:
-            context = Context()
+        context = context_of(context)
         pointer = ctypes.POINTER(_abi.pol_ready)()
         with context._handle as ctx:
             check(lib.pol_ready_new(ctx, array, len(kept), pointer), "names of checks")

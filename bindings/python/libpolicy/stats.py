@@ -11,7 +11,7 @@ from . import _abi
 from ._handle import Exclusive
 from ._native import lib
 from ._values import encoded, static, written
-from .context import Context
+from .context import Context, context_of
 from .errors import check
 from .grants import Grants
 
@@ -61,8 +61,7 @@ class Counters(Exclusive, Mapping[str, int]):
     __slots__ = ()
 
     def __init__(self, context: Context | None = None) -> None:
-        if context is None:
-            context = Context()
+        context = context_of(context)
         pointer = ctypes.POINTER(_abi.pol_counters)()
         with context._handle as ctx:
             check(lib.pol_counters_new(ctx, pointer))

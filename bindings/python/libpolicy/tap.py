@@ -9,7 +9,7 @@ from . import _abi
 from ._handle import Exclusive
 from ._native import lib
 from ._values import Prefix, listed, number, prefixes, protocols, texts
-from .context import Context
+from .context import Context, context_of
 from .errors import Format, Invalid, check
 from .verdict import Event
 
@@ -48,8 +48,7 @@ class Tap(Exclusive):
         kept = (ctypes.c_uint8 * len(numbers))(*numbers)
         options.protos, options.proto_count = ctypes.addressof(kept), len(numbers)
 
-        if context is None:
-            context = Context()
+        context = context_of(context)
         pointer, wrong = ctypes.POINTER(_abi.pol_tap)(), ctypes.c_size_t()
         with context._handle as ctx:
             status = lib.pol_tap_new(ctx, options, pointer, wrong)

@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +69,22 @@ def test_its_mistakes_are_told(document):
     with pytest.raises(libpolicy.PolicyError, match='unknown key "surprise"'):
         usage.compile_it({**document, "surprise": 1}, lines)
     assert lines and "surprise" in lines[-1]
+
+
+def test_the_example_says_what_and_why(top, document, tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(document))
+
+    def say(*arguments):
+        return subprocess.run([sys.executable, top / "examples/python/verdict.py", *arguments],
+                              capture_output=True, text=True, check=False, env=os.environ)
+    assert say(path, "10.0.0.5", "192.0.2.10", "443").stdout == \
+        'allow by rule "web" of group "clients": a rule matched\n'
+    assert say(path, "10.0.0.5", "203.0.113.9", "443").stdout == "deny: no group decided\n"
+    assert say(path, "10.0.0.5", "203.0.113.9", "443", "api.example.com").stdout == \
+        'allow by rule "api" of group "clients": a rule matched\n'
+    assert say(path).returncode == 1 and "POLICY SRC DST PORT" in say(path).stderr
+    assert 'address "nowhere"' in say(path, "nowhere", "203.0.113.9", "443").stderr
+    assert "port" in say(path, "10.0.0.5", "203.0.113.9", "70000").stderr
+    path.write_text('{"defaultpolicy": "deny"}')
+    assert '1:2: error: unknown key "defaultpolicy"' in say(path, "10.0.0.5", "::1", "1").stderr

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Misuse raises, and never ends the interpreter: wrong types, closed objects, two threads at once,
+objects that go in the wrong order."""
+import copy
+import gc
+import inspect
+import itertools
+import os
+import pathlib
+import pickle
+import random
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import libpolicy
+from conftest import syn
+from libpolicy import (Audit, Context, Counters, Grants, PacketBatch, Policy, Readiness, Tap,
+                       VerdictBatch, Worker, seconds)
+from messages import answer, datagram, query, tcp
+
+# -- closing
+
+OWNERS = {
+    "Context": Context, "Policy": lambda: Policy({}), "Grants": Grants, "Worker": Worker,
+    "Audit": Audit, "Tap": Tap, "Readiness": Readiness, "Counters": Counters,
+}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_an_object_closes_once_and_then_raises(name):
+    owner = OWNERS[name]()
+    with owner as same:
+        assert same is owner and not owner.closed
+    assert owner.closed
+    owner.close()
+    with pytest.raises(libpolicy.Closed, match=f"the {name} is closed"):
+        with owner:
+            pass
+
+
+# What only reads Python's side of an object goes on after it is closed.
+REMEMBERED = {"closed", "context", "warnings", "warnings_json", "groups", "rules", "group", "rule",
+              "explain", "policy", "generation", "policy_of", "grants", "info", "keys", "load",
+              "close", "generations"}
+ARGUMENTS = {
+    "decide": (syn(), 0), "decide_batch": (PacketBatch(1), 0), "tick": (0,), "flush": (0,),
+    "drain_into": (libpolicy.EventBatch(1),), "dns_decide": ("10.0.0.1", b"", 0), "use": (None,),
+    "list": (0,), "names": ("10.0.0.1", 0), "expire": (0,), "set": ("cluster", True),
+    "advise": ("cluster",), "draining": (True,), "value": ("dp_packets_total",),
+}
+
+
+def members_of(owner):
+    return [name for name in dir(type(owner)) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_no_method_of_a_closed_object_reaches_the_library(name):
+    owner = OWNERS[name]()
+    owner.close()
+    for member in members_of(owner):
+        if member in REMEMBERED:
+            continue
+        with pytest.raises((libpolicy.Closed, TypeError)) as caught:
+            value = getattr(owner, member)
+            if callable(value):
+                value = value(*ARGUMENTS.get(member, ()))
+            if inspect.isgenerator(value):
+                next(value)
+            list(value) # views of a mapping
+        if member in ARGUMENTS:
+            assert caught.type is libpolicy.Closed, member
+
+
+@pytest.mark.parametrize("order", itertools.permutations(("policy", "grants", "worker", "context")))
+def test_objects_may_go_in_any_order(document, order):
+    context = Context(log=lambda level, text: None)
+    grants = Grants(context)
+    policy = Policy(document, context)
+    worker = Worker(policy, grants, context=context)
+    things = {"policy": policy, "grants": grants, "worker": worker, "context": context}
+    del context, grants, policy, worker
+    for name in order:
+        if name != "worker" and "worker" in things:
+            things["worker"].decide(syn(), 0)
+        things.pop(name).close()
+        gc.collect()
+    assert not things
+
+
+def test_a_worker_goes_on_when_what_it_borrowed_is_closed(document):
+    policy, grants = Policy(document), Grants()
+    worker = Worker(policy, grants)
+    policy.close()
+    grants.close()
+    assert worker.decide(syn(), 0).allowed
+    asked = worker.dns_decide("10.0.0.5", query("api.example.com"), 0).query
+    assert worker.dns_learn(asked, answer("api.example.com", "203.0.113.7"), 0).added == 1
+    with pytest.raises(libpolicy.Closed):
+        grants.list(0)
+    with pytest.raises(libpolicy.Closed):
+        worker.use(policy)
+    with pytest.raises(libpolicy.Closed):
+        Worker(grants=grants)
+    worker.close()
+
+
+def test_what_could_not_be_made_owns_nothing(document):
+    with pytest.raises(libpolicy.Invalid):
+        Worker(Policy(document), Grants(), flow_capacity=1 << 30)
+    for kind in (Context, Policy, Grants, Worker, Audit, Tap, Readiness, Counters):
+        empty = kind.__new__(kind)
+        assert empty.closed
+        with pytest.raises(libpolicy.Closed):
+            with empty:
+                pass
+        del empty
+
+
+def test_owners_are_not_copied():
+    for make in OWNERS.values():
+        for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+            with make() as owner, pytest.raises(TypeError, match="cannot be copied"):
+                duplicate(owner)
+
+
+# -- threads
+
+def test_two_threads_in_one_worker_are_told_apart(policy):
+    packets = PacketBatch([syn(sport=i) for i in range(4096)])
+    stop = threading.Event()
+    with Worker(policy) as worker:
+        def work():
+            verdicts = VerdictBatch(4096)
+            while not stop.is_set():
+                try:
+                    worker.decide_batch(packets, 0, verdicts)
+                except libpolicy.InUse:
+                    pass
+        thread = threading.Thread(target=work)
+        thread.start()
+        refused = 0
+        try:
+            for _ in range(200000):
+                try:
+                    worker.decide(packets[0], 0)
+                except libpolicy.InUse as error:
+                    assert "in use by another thread" in str(error)
+                    refused += 1
+                    if refused > 20:
+                        break
+                try:
+                    worker.flow_count
+                except libpolicy.InUse:
+                    refused += 1
+        finally:
+            stop.set()
+            thread.join()
+        assert refused and worker.decide(packets[0], 0).allowed
+
+
+def test_a_callback_cannot_come_back_into_its_object(worker):
+    with Audit() as audit:
+        worker.decide(syn(dport=1), 0)
+        audit.add(worker.drain()[0], 0, worker.policy)
+        for inside in (audit.changes, audit.find, audit.close, lambda: audit.merge(audit)):
+            with pytest.raises(libpolicy.InUse):
+                audit.changes(lambda finding, call=inside: call())
+        assert len(audit.changes()) == 1
+
+
+def test_an_audit_cannot_be_merged_into_itself():
+    with Audit() as audit, pytest.raises(libpolicy.InUse):
+        audit.merge(audit)
+
+
+def test_grants_are_closed_while_threads_use_them(document):
+    policy = Policy(document)
+    for _ in range(20):
+        grants = Grants(capacity=512)
+        with Worker(policy, grants) as worker:
+            asked = worker.dns_decide("10.0.0.5", query("api.example.com"), 0).query
+            worker.dns_learn(asked, answer("api.example.com", "203.0.113.7"), 0)
+        ends = []
+
+        def read(table=grants, told=ends):
+            try:
+                while True:
+                    table.list(0)
+                    table.stats
+            except libpolicy.Closed as error:
+                told.append(error)
+        threads = [threading.Thread(target=read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        grants.close()
+        for thread in threads:
+            thread.join()
+        assert len(ends) == 3
+
+
+def test_counters_are_read_beside_a_worker(policy):
+    packets = PacketBatch([syn(sport=i) for i in range(256)])
+    with Worker(policy) as worker:
+        done = threading.Event()
+
+        def work():
+            for _ in range(300):
+                worker.decide_batch(packets, 0)
+            done.set()
+        thread = threading.Thread(target=work)
+        thread.start()
+        while not done.is_set():
+            worker.counters["dp_packets_total"]
+        thread.join()
+        assert worker.counters["dp_packets_total"] == 300 * 256
+
+
+# -- wrong values: every method of everything, again and again
+
+STRANGE = [None, True, -1, 0, 1, 7, 1 << 31, 1 << 64, 1.5, float("nan"), "", "tcp", "10.0.0.1", "\0",
+           "é" * 300, b"", b"\0" * 16, bytearray(b"abc"), memoryview(b"abcdef")[::2], [], [1], ["a"],
+           [None], (1, 2), (5, 1), {}, {"a": 1}, {"rules": 1}, object(), print, int, iter([]),
+           libpolicy.Action.DENY, libpolicy.Side, libpolicy.Reason.RULE]
+
+
+def strangers():
+    """Objects of ours, where others are expected."""
+    packet = syn(payload=b"payload")
+    verdicts, events = VerdictBatch(2), libpolicy.EventBatch(2)
+    worker = Worker(Policy({}), Grants())
+    closed = Worker()
+    worker.decide(packet, 0)
+    event = worker.drain()[0]
+    asked = worker.dns_decide("10.0.0.5", query("a.example"), 0).query
+    closed.close()
+    return [packet, PacketBatch([packet]), PacketBatch(0), verdicts, events, event, event.verdict,
+            worker, closed, worker.policy, worker.grants, Context(), Audit(4), Tap(), Counters(),
+            Readiness(), asked, libpolicy.Packet.parse(datagram("10.0.0.1", "10.0.0.2", 6, tcp(1, 2)),
+                                                       "raw_ip")]
+
+
+def callables(ours):
+    for thing in ours:
+        for name in dir(type(thing)):
+            if name.startswith("_") and name not in ("__getitem__", "__setitem__", "__eq__",
+                                                     "__contains__", "__len__", "__iter__",
+                                                     "__repr__", "__hash__", "__copy__"):
+                continue
+            if name not in ("close", "memory"):
+                yield thing, name
+    for kind in (Context, Policy, Grants, Worker, Audit, Tap, Counters, Readiness, PacketBatch,
+                 VerdictBatch, libpolicy.EventBatch, libpolicy.Packet, libpolicy.Grant,
+                 libpolicy.Finding):
+        yield kind, "__call__"
+    for function in (libpolicy.dns.refuse, libpolicy.reply.reject, libpolicy.reply.dns,
+                     libpolicy.reply.too_big, libpolicy.tls.server_name, seconds,
+                     libpolicy.Packet.parse, libpolicy.Policy.load):
+        yield function, "__call__"
+
+
+def parameters_of(function):
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def draw(random_, ours, parameter):
+    values = STRANGE if random_.random() < 0.6 else ours
+    value = random_.choice(values)
+    # Not what would only take all memory: capacities are in range or refused.
+    if isinstance(value, int) and ("capacity" in parameter or parameter in ("packets",)):
+        return min(value, 64)
+    return value
+
+
+def torment(seed, rounds):
+    """Calls with random arguments. Whatever it raises is an ordinary exception."""
+    random_ = random.Random(seed)
+    ours = strangers()
+    targets = list(callables(ours))
+    calls = 0
+    for _ in range(rounds):
+        thing, name = random_.choice(targets)
+        try:
+            function = thing if name == "__call__" else getattr(thing, name)
+            if not callable(function):
+                if random_.random() < 0.3:
+                    setattr(thing, name, draw(random_, ours, name))
+                continue
+            arguments, named = [], {}
+            for parameter in parameters_of(function):
+                if parameter.name == "path":
+                    arguments.append(os.devnull)
+                elif parameter.kind is parameter.KEYWORD_ONLY:
+                    if random_.random() < 0.3 or parameter.default is parameter.empty:
+                        named[parameter.name] = draw(random_, ours, parameter.name)
+                elif parameter.kind is not parameter.VAR_POSITIONAL and (
+                        parameter.default is parameter.empty or random_.random() < 0.5):
+                    arguments.append(draw(random_, ours, parameter.name))
+            result = function(*arguments, **named)
+            calls += 1
+            if inspect.isgenerator(result):
+                next(result, None)
+            repr(result)
+        except (libpolicy.PolError, libpolicy.InUse, TypeError, ValueError, KeyError, IndexError,
+                AttributeError, OverflowError, StopIteration, BufferError, OSError):
+            pass
+    return calls
+
+
+def test_no_arguments_end_the_interpreter():
+    """In a process of its own: a crash is a failure of this test, not of the run."""
+    here = pathlib.Path(__file__).parent
+    program = f"import sys; sys.path.insert(0, {str(here)!r})\n" \
+              "import test_misuse\n" \
+              "calls = sum(test_misuse.torment(seed, 3000) for seed in range(8))\n" \
+              "print(calls, 'calls came back')\n"
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", program], text=True,
+                          capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout.split()[0]) > 1000
