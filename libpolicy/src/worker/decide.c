@@ -210,9 +210,17 @@ static bool is_redirect(const pol_packet *packet)
            (packet->tuple.proto == PROTO_ICMP ? ICMP_REDIRECT : ICMPV6_REDIRECT);
 }
 
+/* The flow with the key, unless its time is over. */
+static uint32_t flow_alive(pol_worker *worker, const struct flow_key *key)
+{
+    uint32_t index = flow_find(&worker->flows, key, flow_hash(&worker->flows, key));
+
+    return index == POL_NONE || flow_ran_out(worker, index) ? POL_NONE : index;
+}
+
 /* The quote of an ICMP message does not tell its type here: every kind with a reply is tried, asked
  * or answered by the sender. */
-static uint32_t related_icmp(const pol_worker *worker, struct flow_key key, uint8_t end)
+static uint32_t related_icmp(pol_worker *worker, struct flow_key key, uint8_t end)
 {
     static const uint8_t types[] = {8, 0, 13, 14, 15, 16, 17, 18, 10, 9};
     static const uint8_t types6[] = {128, 129, 139, 140};
@@ -222,7 +230,7 @@ static uint32_t related_icmp(const pol_worker *worker, struct flow_key key, uint
 
     for (size_t i = 0; i < count && index == POL_NONE; i++) {
         flow_key_icmp(&key, end, list[i]);
-        index = flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+        index = flow_alive(worker, &key);
     }
     return index;
 }
@@ -233,7 +241,7 @@ static bool goes_to_sender(const pol_packet *error)
     return memcmp(&error->tuple.dst, &error->inner.src, sizeof(error->inner.src)) == 0;
 }
 
-static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet, uint8_t *ret_end)
+static uint32_t related_flow(pol_worker *worker, const pol_packet *packet, uint8_t *ret_end)
 {
     struct flow_key key;
 
@@ -241,7 +249,7 @@ static uint32_t related_flow(const pol_worker *worker, const pol_packet *packet,
         return POL_NONE;
     flow_key_of(&packet->inner, packet->vlan, packet->vlan_count, &key, ret_end);
     if (key.proto != PROTO_ICMP && key.proto != PROTO_ICMPV6)
-        return flow_find(&worker->flows, &key, flow_hash(&worker->flows, &key));
+        return flow_alive(worker, &key);
     return related_icmp(worker, key, *ret_end);
 }
 

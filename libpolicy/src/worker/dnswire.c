@@ -33,21 +33,6 @@ bool dns_is_quoted(const pol_worker *worker, const pol_packet *error)
            dns_trusts(worker, &inner->src);
 }
 
-bool dns_query_is_quoted(const pol_worker *worker, const pol_packet *error)
-{
-    const pol_tuple *inner = &error->inner;
-    uint32_t index = worker->queries.aged.newest;
-
-    if (inner->dst_port != DNS_PORT)
-        return false;
-    for (int i = 0; i < QUOTE_SEARCH && index != POL_NONE; i++) {
-        if (tuple_equal(&worker->queries.entries[index].tuple, inner))
-            return true;
-        index = worker->queries.aged.links[index].older;
-    }
-    return false;
-}
-
 static void vlans_of(const pol_packet *packet, uint16_t vlan[2])
 {
     vlan[0] = packet->vlan_count > 0 ? packet->vlan[0] : 0;
@@ -79,6 +64,21 @@ static bool waits(const pol_worker *worker, uint32_t index)
 {
     return index != POL_NONE &&
            worker->now - worker->queries.entries[index].asked <= worker->opts.query_timeout;
+}
+
+bool dns_query_is_quoted(const pol_worker *worker, const pol_packet *error)
+{
+    const pol_tuple *inner = &error->inner;
+    uint32_t index = worker->queries.aged.newest;
+
+    if (inner->dst_port != DNS_PORT)
+        return false;
+    for (int i = 0; i < QUOTE_SEARCH && waits(worker, index); i++) {
+        if (tuple_equal(&worker->queries.entries[index].tuple, inner))
+            return true;
+        index = worker->queries.aged.links[index].older;
+    }
+    return false;
 }
 
 size_t dns_expire(pol_worker *worker, size_t budget, bool everything)

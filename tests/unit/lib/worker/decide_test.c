@@ -210,6 +210,26 @@ Test(decide, icmp_error_belongs_to_the_flow_it_quotes)
     cr_assert_eq(pol_worker_flow_count(rig.worker), 1);
 }
 
+/* Nobody has ticked: the entries are still there. */
+Test(decide, icmp_error_about_a_flow_that_is_over_is_unrelated)
+{
+    pol_packet udp = packet_udp("10.0.0.5", 40000, "192.0.2.1", 443, (pol_bytes){NULL, 0});
+    pol_packet echo = packet_icmp("10.0.0.5", "192.0.2.1", 8, 0, 7);
+    const pol_packet *causes[] = {&udp, &echo};
+
+    rig_start(&rig, "{'default_policy':'allow'}");
+    for (size_t i = 0; i < 2; i++) {
+        pol_packet error = packet_icmp_error("198.51.100.9", 3, 1, causes[i]);
+
+        error.side = POL_SIDE_OUTSIDE;
+        cr_expect_eq(rig_judge(&rig, causes[i]), POL_ALLOW, "%zu", i);
+        cr_expect_eq(rig_judge(&rig, &error), POL_ALLOW, "%zu", i);
+        rig.now += 61 * POL_SECONDS;
+        cr_expect_eq(rig_judge(&rig, &error), POL_DENY, "%zu", i);
+        cr_expect_eq(rig.verdict.reason, POL_WHY_UNRELATED, "%zu", i);
+    }
+}
+
 Test(decide, time_going_backwards_stands_still)
 {
     pol_packet first = rig_syn("10.0.0.5", 40000, "192.0.2.1", 443);

@@ -296,3 +296,18 @@ Test(dnswire, tcp_needs_a_packet_rule_where_no_group_has_hostnames)
           "'rules':[]}]}");
     cr_assert_eq(rig_judge(&rig, &syn), POL_DENY);
 }
+
+Test(dnswire, icmp_error_about_a_query_that_ran_out_is_unrelated)
+{
+    pol_packet asked, error;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    error = packet_icmp_error("198.51.100.9", 3, 1, &asked);
+    error.side = POL_SIDE_OUTSIDE;
+    cr_assert_eq(rig_judge(&rig, &error), POL_ALLOW);
+    rig.now += 6 * POL_SECONDS;
+    cr_assert_eq(rig_judge(&rig, &error), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_UNRELATED);
+}
