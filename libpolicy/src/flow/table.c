@@ -270,6 +270,7 @@ void flow_remove(struct flow_table *table, uint32_t index)
     while (*link != index)
         link = &table->flows[*link].next;
     *link = flow->next;
+    flow->id = 0; /* who kept the index finds nobody */
     flow->next = table->free;
     table->free = index;
     table->count--;

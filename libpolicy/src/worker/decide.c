@@ -383,7 +383,9 @@ static struct flow *flow_of_first(pol_worker *worker, const struct fragment *fir
     if (first->flow == POL_NONE)
         return NULL;
     flow = &worker->flows.flows[first->flow];
-    return flow->id == first->verdict.flow ? flow : NULL;
+    if (flow->id != first->verdict.flow || flow_ran_out(worker, first->flow))
+        return NULL;
+    return flow;
 }
 
 /* Octets of a stream that has to be read must not pass in pieces that cannot be. */

@@ -182,3 +182,22 @@ Test(fragments, first_one_decides_for_its_datagram)
         cr_expect_eq(rig_judge(&rig, &later), action);
     }
 }
+
+/* A datagram is remembered for longer than a flow that nobody answers. */
+Test(fragments, later_one_does_not_revive_its_flow)
+{
+    pol_packet whole = packet_udp("10.0.0.5", 40000, "192.0.2.1", 123, eight);
+    pol_packet first = packet_fragment(&whole, 1, 0, true, eight);
+    pol_packet later = packet_fragment(&whole, 1, 16, true, eight);
+
+    rig_start(&rig, "{'default_policy':'allow'}");
+    cr_assert_eq(rig_judge(&rig, &first), POL_ALLOW);
+    rig.now += 31 * POL_SECONDS;
+    cr_assert_eq(rig_judge(&rig, &later), POL_ALLOW);
+    cr_assert_eq(pol_worker_flow_count(rig.worker), 0);
+    /* Nor does it touch the entry that the flow has left behind. */
+    later.frag_offset += 8;
+    cr_assert_eq(rig_judge(&rig, &later), POL_ALLOW);
+    cr_assert_eq(rig_judge(&rig, &whole), POL_ALLOW);
+    cr_assert(rig.verdict.flags & POL_V_OPENED);
+}
