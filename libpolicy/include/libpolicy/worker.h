@@ -124,8 +124,8 @@ enum pol_verdict_flag {
     POL_V_NAMED = 1 << 8,        /* a rule with a hostname decided */
     POL_V_SNI_SEEN = 1 << 9,     /* a ClientHello with a server name was read on this flow */
     POL_V_SNI_MISMATCH = 1 << 10,/* sni_check found a mismatch (log or enforce) */
-    POL_V_CUT = 1 << 11          /* this packet turned an open flow into a denied one: of TCP, both
-                                    ends are to be reset */
+    POL_V_CUT = 1 << 11          /* this packet turned an open flow into a denied one, or is the
+                                    first since a tick did: of TCP, both ends are to be reset */
 };
 
 /** One answer, all of it. Frozen for the life of the SONAME. */

@@ -136,6 +136,7 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
     const pol_packet *packet = passage->packet;
     bool reply = passage->end != flow->opener;
     bool rejudged = flow->generation != worker->generation;
+    bool told = flow->told;
 
     if (wrong_side(flow, packet, reply)) {
         deny_and_report(worker, passage, POL_WHY_WRONG_SIDE, verdict);
@@ -153,10 +154,11 @@ static void known(pol_worker *worker, struct passage *passage, pol_verdict *verd
         report_flow(worker, index, POL_EV_FLOW_ACTIVE, POL_END_NONE);
     flow_verdict(worker, flow, reply, verdict);
     verdict->flags |= POL_V_KNOWN | (rejudged ? POL_V_REJUDGED : 0);
-    if (flow->state == FLOW_DENIED && !passage->denied)
+    if (flow->state == FLOW_DENIED && !told)
         verdict->flags |= POL_V_CUT;
-    if (passage->denied && !rejudged)
+    if (told && !rejudged)
         verdict->reason = POL_WHY_DENIED_FLOW;
+    flow->told = flow->state == FLOW_DENIED;
 }
 
 /* --- packets without a flow ----------------------------------------------------------------- */
@@ -346,11 +348,8 @@ static void judge_datagram(pol_worker *worker, struct passage *passage, pol_verd
     if (dns_udp(worker, passage, verdict))
         return;
     passage->flow = flow_find(&worker->flows, &passage->key, passage->hash);
-    if (passage->flow != POL_NONE) {
-        passage->denied = worker->flows.flows[passage->flow].state == FLOW_DENIED;
-        if (flow_ran_out(worker, passage->flow))
-            passage->flow = POL_NONE;
-    }
+    if (passage->flow != POL_NONE && flow_ran_out(worker, passage->flow))
+        passage->flow = POL_NONE;
     if (passage->flow != POL_NONE && packet->tuple.proto == PROTO_TCP &&
         give_way(worker, passage)) {
         verdict->side = packet->side;

@@ -456,6 +456,7 @@ static void open_flow(pol_worker *worker, struct passage *passage, const struct 
     report_flow(worker, index, POL_EV_FLOW_OPEN, POL_END_NONE);
     report_findings(worker, passage, index, out, verdict);
     read_first_data(worker, index, passage);
+    flow->told = flow->state == FLOW_DENIED;
     flow_verdict(worker, flow, swapped, verdict);
     verdict->flags |= POL_V_OPENED;
 }
@@ -632,6 +633,8 @@ void judge_again(pol_worker *worker, uint32_t index)
         flow->tls_deadline = worker->now + worker->opts.tls_timeout;
     if (flow->state == FLOW_DENIED)
         to_denied(worker, index, POL_END_POLICY);
+    else
+        flow->told = 0;
     report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
     report_findings(worker, NULL, index, &out, &verdict);
     check_sni(worker, index);

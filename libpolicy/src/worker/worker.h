@@ -125,7 +125,6 @@ struct passage {
     uint8_t side; /* enum pol_side, after inference */
     bool inferred;
     bool depends;   /* opening a flow: the verdict was based on the packet's own data */
-    bool denied;    /* its entry was a denied one before this packet */
     bool swapped;   /* judged as the reply of the flow it would belong to */
     bool multicast; /* from outside to a group, and may pass or be judged as control.c knows */
     bool groups;    /* a multicast report that is left to the list */

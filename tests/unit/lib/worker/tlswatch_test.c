@@ -177,7 +177,8 @@ Test(tlswatch, flow_without_a_collector_is_refused)
     cr_assert_eq(send(&syn, 0, part(hello, 0, 40)), POL_DENY);
     cr_assert_eq(rig.verdict.reason, POL_WHY_PENDING_FULL);
     syn = pending(40002);
-    cr_assert_eq(send(&syn, 0, hello), POL_DENY); /* whole, but it has to be kept until acknowledged */
+    cr_assert_eq(send(&syn, 0, hello),
+                 POL_DENY); /* whole, but it has to be kept until acknowledged */
 }
 
 /* The server has the client's first `len` octets. */
@@ -223,7 +224,6 @@ Test(tlswatch, collectors_are_given_back)
         acknowledge(&syn, hello.len);
         cr_assert_eq(rig.worker->hellos.used, 0);
     }
-
 }
 
 Test(tlswatch, keep_alive_is_no_payload)
@@ -236,4 +236,23 @@ Test(tlswatch, keep_alive_is_no_payload)
     probe.tcp_seq = syn.tcp_seq;
     cr_assert_eq(rig_judge(&rig, &probe), POL_PENDING);
     cr_assert_eq(send(&syn, 0, rig_hello("a.example")), POL_ALLOW);
+}
+
+/* The tick has no packet to say it with. */
+Test(tlswatch, first_packet_after_a_tick_resets_both_ends)
+{
+    pol_bytes hello = rig_hello("a.example");
+    pol_packet syn;
+
+    rig_start(&rig, EXAMPLE);
+    syn = pending(40000);
+    send(&syn, 0, part(hello, 0, 40));
+    rig.now += 12 * POL_SECONDS;
+    pol_worker_tick(rig.worker, rig.now, 100);
+    cr_assert_eq(send(&syn, 40, part(hello, 40, hello.len)), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_TLS_INCOMPLETE);
+    cr_assert(rig.verdict.flags & POL_V_CUT);
+    cr_assert_eq(send(&syn, 40, part(hello, 40, hello.len)), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_DENIED_FLOW);
+    cr_assert_not(rig.verdict.flags & POL_V_CUT);
 }
