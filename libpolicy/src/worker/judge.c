@@ -684,18 +684,33 @@ static void judge_late(pol_worker *worker, uint32_t index)
         judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
 }
 
+/* What is noticed late is denied since it was due, and no longer than if a tick had noticed. */
+static void run_out_at(pol_worker *worker, uint32_t index, pol_mono due)
+{
+    struct flow *flow = &worker->flows.flows[index];
+
+    judge_late(worker, index);
+    if (flow->state == FLOW_DENIED)
+        flow->alive = due;
+}
+
+static pol_mono silent_until(const pol_worker *worker, const struct flow *flow)
+{
+    return flow->alive + idle_time(worker, flow);
+}
+
 bool flow_ran_out(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
 
     if (flow->tls_deadline <= worker->now)
-        judge_late(worker, index);
-    if (flow->alive + idle_time(worker, flow) > worker->now)
+        run_out_at(worker, index, flow->tls_deadline);
+    if (silent_until(worker, flow) > worker->now)
         return false;
     /* A pending connection that runs out becomes denied, never forgotten. */
     if (flow->state == FLOW_PENDING && flow->phase == TCP_ESTABLISHED) {
-        judge_late(worker, index);
-        if (flow->state == FLOW_DENIED)
+        run_out_at(worker, index, silent_until(worker, flow));
+        if (flow->state == FLOW_DENIED && silent_until(worker, flow) > worker->now)
             return false;
     }
     end_flow(worker, index, flow_end(flow));

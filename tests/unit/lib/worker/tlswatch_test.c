@@ -256,3 +256,22 @@ Test(tlswatch, first_packet_after_a_tick_resets_both_ends)
     cr_assert_eq(rig.verdict.reason, POL_WHY_DENIED_FLOW);
     cr_assert_not(rig.verdict.flags & POL_V_CUT);
 }
+
+/* What ran out long ago was denied then, and is as long forgotten as if a tick had noticed. */
+Test(tlswatch, late_notice_denies_no_longer_than_a_timely_one)
+{
+    static const unsigned waits[] = {69, 71};
+
+    for (int i = 0; i < 2; i++) {
+        pol_bytes hello = rig_hello("a.example");
+        pol_packet syn;
+
+        rig_start(&rig, EXAMPLE);
+        syn = pending(40000);
+        send(&syn, 0, part(hello, 0, 40));
+        rig.now += waits[i] * POL_SECONDS; /* ten for the hello, sixty of silence */
+        send(&syn, 40, part(hello, 40, 41));
+        cr_expect_eq(!(rig.verdict.flags & POL_V_KNOWN), i == 1, "%u s", waits[i]);
+        rig_stop(&rig);
+    }
+}
