@@ -151,7 +151,7 @@ static bool incomplete(struct session *session, bool reloaded)
         judge(session, reloaded || session->resume == POL_NONE ? 0 : session->resume);
         check_sni(session);
     } else if (hung) {
-        deny(session, POL_WHY_TLS_INCOMPLETE, !reloaded && session->audit_mode);
+        deny(session, POL_WHY_TLS_INCOMPLETE, session->audit_mode);
     }
     return waits;
 }

@@ -124,6 +124,7 @@ struct flow {
     uint32_t list_prev, list_next;               /* of its list, oldest first */
     uint8_t dns_replied;                         /* DNS over TCP: the responder has sent octets */
     uint8_t end_cause;                           /* enum pol_end of a denied entry's last life */
+    uint8_t in_audit;                            /* the rule or default that decided it is */
     uint8_t told;                                /* a packet has met the denied entry */
     uint8_t name_len;                            /* SNI; the text is in the table's names */
 };

@@ -339,6 +339,18 @@ static uint8_t watch_for(const pol_worker *worker, const struct flow *flow, bool
     return watched ? WATCH_RULE : WATCH_RECORD;
 }
 
+/* Whether the rule or group default that decides is in audit mode. */
+static bool decides_in_audit(const pol_policy *policy, const pol_verdict *verdict)
+{
+    uint32_t step;
+
+    if (!policy || verdict->group == POL_NONE)
+        return false;
+    step = verdict->rule == POL_NONE ? policy->groups[verdict->group].end
+                                     : policy->rule_steps[verdict->rule];
+    return policy->steps[step].mode == POL_MODE_AUDIT;
+}
+
 /* Writes what a walk has found into the flow. */
 static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_outcome *out,
                         const pol_verdict *verdict)
@@ -360,6 +372,7 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->group_key = verdict->group_key;
     flow->generation = worker->generation;
     flow->resume = out->resume;
+    flow->in_audit = decides_in_audit(worker->policy, verdict);
     flow->verdict_flags = (flow->verdict_flags & ~judged) | (verdict->flags & judged);
     flow->watch = watch_for(worker, flow, out->watched);
     if (flow->list == LIST_DENIED)
@@ -742,18 +755,6 @@ static void resume(pol_worker *worker, uint32_t index, enum pol_reason incomplet
     report_findings(worker, NULL, index, &out, &verdict);
 }
 
-/* Whether the rule or group default that decided the flow is in audit mode. */
-static bool decided_in_audit(const pol_worker *worker, const struct flow *flow)
-{
-    const pol_policy *policy = worker->policy;
-
-    if (!policy || flow->generation != worker->generation || flow->group == POL_NONE)
-        return false;
-    if (flow->rule == POL_NONE)
-        return policy->steps[policy->groups[flow->group].end].mode == POL_MODE_AUDIT;
-    return policy->steps[policy->rule_steps[flow->rule]].mode == POL_MODE_AUDIT;
-}
-
 static void count_incomplete(pol_worker *worker, enum pol_reason reason)
 {
     counter_add(&worker->counters, COUNT_TLS_DENY, 1);
@@ -782,7 +783,7 @@ void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason
         resume(worker, index, reason);
         check_sni(worker, index);
     } else if (watch == WATCH_CHECK) {
-        deny_flow(worker, index, reason, decided_in_audit(worker, flow));
+        deny_flow(worker, index, reason, flow->in_audit);
     }
 }
 
@@ -800,7 +801,7 @@ void judge_no_certificate(pol_worker *worker, uint32_t index, enum pol_reason re
     if (pending || guarded)
         count_incomplete(worker, reason);
     if (guarded)
-        deny_flow(worker, index, reason, decided_in_audit(worker, flow));
+        deny_flow(worker, index, reason, flow->in_audit);
     else if (waits && flow->resume != POL_NONE)
         resume(worker, index, reason);
     if (pending)
@@ -830,7 +831,7 @@ static void check_sni(pol_worker *worker, uint32_t index)
         return;
     flow->verdict_flags |= POL_V_SNI_MISMATCH;
     if (worker->opts.sni_check == POL_SNI_ENFORCE) {
-        deny_flow(worker, index, POL_WHY_SNI_MISMATCH, decided_in_audit(worker, flow));
+        deny_flow(worker, index, POL_WHY_SNI_MISMATCH, flow->in_audit);
         return;
     }
     flow_verdict(worker, flow, false, &verdict);

@@ -275,3 +275,29 @@ Test(tlswatch, late_notice_denies_no_longer_than_a_timely_one)
         rig_stop(&rig);
     }
 }
+
+#define AUDITED(rules)                                                                             \
+    "{'source_groups':[{'id':'g','mode':'audit','sources':{'cidrs':['0.0.0.0/0']},"                \
+    "'default_action':'deny','rules':[" rules "]}]}"
+#define NEVER_B "{'id':'t','action':'deny','mode':'enforce','match':{'tls':{'sni':['b.example']}}}"
+
+/* Judged octets that nobody acknowledged, and a reload before anybody notices. */
+Test(tlswatch, audit_mode_denies_nothing_when_a_reload_comes_between)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "203.0.113.9", 443);
+    const pol_event *event;
+
+    rig_start(&rig, AUDITED(NEVER_B));
+    cr_assert_eq(rig_judge(&rig, &syn), POL_PENDING);
+    cr_assert_eq(send(&syn, 0, bytes_from("SSH-2.0-x\r\n")), POL_ALLOW);
+    rig_use(&rig, AUDITED(""));
+    rig_drain(&rig);
+    rig.now += 20 * POL_SECONDS;
+    pol_worker_tick(rig.worker, rig.now, 100);
+    rig_drain(&rig);
+    event = rig_event(&rig, POL_EV_DENY);
+    cr_assert(event);
+    cr_assert_eq(event->verdict.reason, POL_WHY_TLS_INCOMPLETE);
+    cr_assert(event->verdict.flags & POL_V_AUDIT);
+    cr_assert_eq(event->verdict.action, POL_ALLOW);
+}
