@@ -77,7 +77,7 @@ static void take(struct session *session, const struct linear_outcome *out)
     session->opened_with = false;
     if (session->state == SESSION_DENIED)
         let_go(session);
-    if (!hangs(session) && !session->guarded && !session->awaiting)
+    if (!hangs(session) && !session->reading && !session->guarded && !session->awaiting)
         session->deadline = POL_NEVER;
 }
 
@@ -337,7 +337,8 @@ void session_open(struct session *session, const struct linear_facts *facts,
 static void reload(struct session *session)
 {
     judge(session, 0);
-    if (session->state == SESSION_PENDING && session->facts.tls == HELLO_SEEN)
+    if (session->state == SESSION_PENDING && session->facts.tls == HELLO_SEEN &&
+        session->deadline == POL_NEVER)
         session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;
     check_sni(session);
 }

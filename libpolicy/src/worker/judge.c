@@ -377,7 +377,7 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->watch = watch_for(worker, flow, out->watched);
     if (flow->list == LIST_DENIED)
         flow_put_on(&worker->flows, index, list_of(flow));
-    if (flow->state != FLOW_PENDING && flow->watch < WATCH_CHECK && !flow->guarded &&
+    if (flow->state != FLOW_PENDING && flow->watch == WATCH_NONE && !flow->guarded &&
         !certificate_awaited(flow))
         flow->tls_deadline = POL_NEVER;
     if (flow->tls == TLS_HELLO && flow->watch == WATCH_NONE && !(flow->guarded & GUARD_SERVER))
@@ -642,7 +642,7 @@ void judge_again(pol_worker *worker, uint32_t index)
     verdict_of(worker, &out, flow->side, &verdict);
     settle_flow(worker, index, &out, &verdict);
     flow_verdict(worker, flow, false, &verdict);
-    if (flow->state == FLOW_PENDING && flow->tls == TLS_HELLO)
+    if (flow->state == FLOW_PENDING && flow->tls == TLS_HELLO && flow->tls_deadline == POL_NEVER)
         flow->tls_deadline = worker->now + worker->opts.tls_timeout;
     if (flow->state == FLOW_DENIED)
         to_denied(worker, index, POL_END_POLICY);

@@ -301,3 +301,40 @@ Test(tlswatch, audit_mode_denies_nothing_when_a_reload_comes_between)
     cr_assert(event->verdict.flags & POL_V_AUDIT);
     cr_assert_eq(event->verdict.action, POL_ALLOW);
 }
+
+#define CERTIFICATE                                                                                \
+    "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['0.0.0.0/0']},'rules':["     \
+    "{'id':'c','action':'allow','match':{'proto':'tcp','tls':{'server_cn':['a.example']}}}]}]}"
+
+Test(tlswatch, reload_gives_no_more_time)
+{
+    pol_bytes hello = rig_hello("a.example");
+    pol_packet syn;
+
+    rig_start(&rig, CERTIFICATE);
+    syn = pending(40000);
+    cr_assert_eq(send(&syn, 0, hello), POL_PENDING);
+    rig.now += 8 * POL_SECONDS;
+    rig_use(&rig, CERTIFICATE);
+    cr_assert_eq(send(&syn, 0, hello), POL_PENDING);
+    rig.now += 4 * POL_SECONDS;
+    cr_assert_eq(send(&syn, 0, hello), POL_DENY);
+    cr_assert_eq(rig.verdict.reason, POL_WHY_CERTIFICATE_MISSING);
+}
+
+/* Its collector is given back in time, whatever happens to the policy. */
+Test(tlswatch, reload_keeps_the_deadline_of_a_watched_flow)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "10.1.1.1", 443);
+    pol_bytes hello = rig_hello("a.example");
+
+    rig_start(&rig, EXAMPLE);
+    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
+    cr_assert_eq(send(&syn, 0, part(hello, 0, 40)), POL_ALLOW);
+    cr_assert_eq(rig.worker->hellos.used, 1);
+    rig_use(&rig, EXAMPLE);
+    cr_assert_eq(send(&syn, 40, part(hello, 40, 40)), POL_ALLOW);
+    rig.now += 12 * POL_SECONDS;
+    pol_worker_tick(rig.worker, rig.now, 100);
+    cr_assert_eq(rig.worker->hellos.used, 0);
+}
