@@ -499,6 +499,9 @@ void pol_worker_decide_batch(pol_worker *worker, const pol_packet *packets, size
     WORKER_ENTER(worker);
     struct passage passages[BATCH];
 
+    /* midstream_window begins with the first packet, and here is none yet. */
+    if (count == 0)
+        return;
     advance(worker, now);
     while (count) {
         size_t batch = count < BATCH ? count : BATCH;

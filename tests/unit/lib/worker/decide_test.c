@@ -137,6 +137,17 @@ Test(decide, replies_after_a_restart_are_judged_with_the_ends_swapped)
     cr_assert_eq(rig.verdict.reason, POL_WHY_OUTSIDE);
 }
 
+Test(decide, empty_batch_is_no_first_packet)
+{
+    pol_packet reply =
+        from_outside(packet_tcp("192.0.2.1", 443, "10.0.0.5", 40000, POL_TCP_ACK, 9, NOTHING));
+
+    rig_start(&rig, WEB);
+    pol_worker_decide_batch(rig.worker, NULL, 0, rig.now, NULL);
+    rig.now += 121 * POL_SECONDS;
+    cr_assert_eq(rig_judge(&rig, &reply), POL_ALLOW);
+}
+
 Test(decide, midstream_may_be_denied)
 {
     pol_packet ack = packet_tcp("10.0.0.5", 40000, "192.0.2.1", 443, POL_TCP_ACK, 9, NOTHING);
