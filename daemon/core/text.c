@@ -100,7 +100,7 @@ static void add_json_octet(struct text *text, unsigned char octet)
 }
 
 /* The length of the well-formed UTF-8 sequence at the start of the octets, 0 when there is none. */
-static size_t utf8_len(const unsigned char *at, size_t len)
+static size_t utf8_read(const unsigned char *at, size_t len, unsigned *ret_point)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t need = at[0] < 0x80       ? 1
@@ -121,21 +121,33 @@ static size_t utf8_len(const unsigned char *at, size_t len)
 
     if (point < least[need] || point > 0x10ffff || point >> 11 == 0x1b)
         return 0;
+    *ret_point = point;
     return need;
+}
+
+/* JSON may hold these as they are. YAML, in which such a string is a string too, may not, or reads
+ * a line break (YAML 1.1, 5.1 and 5.4). */
+static bool is_unprintable(unsigned point)
+{
+    return (point >= 0x80 && point < 0xa0) || point == 0x2028 || point == 0x2029 ||
+           point == 0xfeff || point == 0xfffe || point == 0xffff;
 }
 
 void text_add_json_bytes(struct text *text, const char *piece, size_t len)
 {
     const unsigned char *at = (const unsigned char *)piece;
+    unsigned point = 0;
     size_t step;
 
     text_add(text, "\"");
     for (size_t i = 0; i < len; i += step) {
-        step = utf8_len(at + i, len - i);
+        step = utf8_read(at + i, len - i, &point);
         if (step == 1)
             add_json_octet(text, at[i]);
         else if (step == 0)
             text_add(text, "\\ufffd");
+        else if (is_unprintable(point))
+            text_addf(text, "\\u%04x", point);
         else
             text_add_bytes(text, piece + i, step);
         step = step ? step : 1;

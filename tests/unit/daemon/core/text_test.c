@@ -44,6 +44,7 @@ static const struct {
     {"\xc0\xaf", "\"\\ufffd\\ufffd\""},            /* an overlong slash */
     {"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""}, /* a surrogate */
     {"\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\""},
+    {"\xc2\x85\xe2\x80\xa8\xef\xbb\xbf", "\"\\u0085\\u2028\\ufeff\""},
     {"a\xe2\x82", "\"a\\ufffd\\ufffd\""},
 };
 
