@@ -166,6 +166,12 @@ static void read_entry(struct reading *in, const char *section)
         skip(in);
         return;
     }
+    if (strlen(scalar(in)) != in->event.data.scalar.length) {
+        config_report(in->errors, place, "the name of a key contains a NUL character");
+        next(in);
+        skip(in);
+        return;
+    }
 
     snprintf(name, sizeof(name), "%s%s%s", section, *section ? "." : "", scalar(in));
     next(in);

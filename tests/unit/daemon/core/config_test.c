@@ -135,6 +135,26 @@ Test(config, depth_without_end_is_refused_not_followed)
     cr_assert_not(read(yaml));
 }
 
+Test(config, key_ends_where_its_text_ends)
+{
+    cr_assert_not(read("\"http\\0x\": {bind: 127.0.0.1:80}\nlog: {level: info}\n"));
+    cr_assert_str_eq(errors.ptr, "f.yaml:1:1: the name of a key contains a NUL character\n");
+}
+
+Test(config, unprintable_texts_read_back_the_same)
+{
+    struct text printed = {0};
+
+    cr_assert(read("policy: {file: \"a\\x7f\\x85\\L\\P\\uFEFF\\uFFFE.json\"}\n"));
+    config_print(&config, &printed);
+    config_fini(&config);
+    cr_assert_eq(config_init(&config), 0);
+    cr_assert(read(printed.ptr), "%s", errors.ptr);
+    cr_assert_str_eq(config.value.policy.file,
+                     "a\x7f\xc2\x85\xe2\x80\xa8\xe2\x80\xa9\xef\xbb\xbf\xef\xbf\xbe.json");
+    text_fini(&printed);
+}
+
 Test(config, what_is_printed_reads_back_the_same)
 {
     struct text first = {0}, second = {0};
