@@ -16,9 +16,9 @@ static const char document[] =
     " \"dst_ports\": [443]}}]}]}";
 
 /* TCP, a SYN from 192.0.2.1 port 1024 to 198.51.100.1, without Ethernet */
-static const uint8_t syn[40] = {0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2,
-                                1, 198, 51, 100, 1, 4, 0, 0, 0, 0, 0, 0, 1, 0, 0,
-                                0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0};
+static const uint8_t syn[40] = {0x45, 0, 0,   40, 0,    0, 0,    0,    64, 6, 0, 0, 192, 0,
+                                2,    1, 198, 51, 100,  1, 4,    0,    0,  0, 0, 0, 0,   1,
+                                0,    0, 0,   0,  0x50, 2, 0xff, 0xff, 0,  0, 0, 0};
 
 static enum pol_action decide(pol_worker *worker, uint16_t port)
 {
@@ -45,7 +45,8 @@ int main(void)
     enum pol_action web = POL_DENY, mail = POL_ALLOW;
 
     pol_worker_options_init(&options, sizeof(options));
-    if (pol_ctx_new(NULL, &ctx) == POL_OK && pol_compile(ctx, text, NULL, &policy, NULL) == POL_OK &&
+    if (pol_ctx_new(NULL, &ctx) == POL_OK &&
+        pol_compile(ctx, text, NULL, &policy, NULL) == POL_OK &&
         pol_worker_new(ctx, &options, &worker) == POL_OK &&
         pol_worker_use(worker, policy, 1) == POL_OK) {
         web = decide(worker, 443);

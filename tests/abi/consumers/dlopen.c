@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that learns at run time that there is a libpolicy: opens it, finds every function of the
- * list, runs program.c through pointers, and closes it; several times, and no memory stays.
+ * A program that learns at run time that there is a libpolicy: opens it, finds every function of
+ * the list, runs program.c through pointers, and closes it; several times, and no memory stays.
  *
  *   GLIBC_TUNABLES=glibc.malloc.tcache_count=0 dlopen LIBRARY FUNCTION...
  */
