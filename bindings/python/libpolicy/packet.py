@@ -6,7 +6,7 @@ import ctypes
 import itertools
 import operator
 from array import array
-from typing import Any, Iterable, Iterator, Sequence, Union, overload
+from typing import Any, Iterable, Iterator, Protocol, Sequence, Union, overload, runtime_checkable
 
 from . import _abi
 from ._abi import Link, PacketKind, PacketMark, Side, TcpFlag
@@ -22,6 +22,30 @@ L4_HEADER = {TCP: 20, UDP: 8, ICMP: 8, ICMPV6: 8, 132: 12, 136: 8, 33: 12}
 UINT32_MAX = 0xFFFFFFFF
 
 Flags = Union[str, int, TcpFlag]
+
+# What scapy calls the first layer.
+LAYERS = {"Ether": Link.ETHERNET, "Dot3": Link.ETHERNET, "IP": Link.RAW_IP, "IPv6": Link.RAW_IP,
+          "CookedLinux": Link.LINUX_SLL, "CookedLinuxV2": Link.LINUX_SLL2}
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A packet made of layers, as those of scapy, which is not needed for it."""
+
+    def haslayer(self, cls: Any) -> Any: ...
+
+    def __bytes__(self) -> bytes: ...
+
+
+def layered_link(frame: object) -> Link | None:
+    """What the first octet of a packet made of layers is; None for what has none."""
+    if isinstance(frame, (bytes, bytearray, memoryview)) or not isinstance(frame, Layered):
+        return None
+    for kind in type(frame).__mro__:
+        if kind.__name__ in LAYERS:
+            return LAYERS[kind.__name__]
+    raise Invalid(f"a packet that begins with {type(frame).__name__}; one that begins with "
+                  f"{', '.join(LAYERS)} is needed")
 
 
 def tcp_flags(value: Flags) -> int:
@@ -205,12 +229,16 @@ class Packet:
         c.frag_len = number(c.ip_len - header, 65535, "length of the fragment")
 
     @classmethod
-    def parse(cls, frame: Buffer, link: Link | str = Link.ETHERNET, *, wire_len: int | None = None,
-              side: Side | str = Side.UNKNOWN) -> Packet:
+    def parse(cls, frame: Buffer | Layered, link: Link | str | None = None, *,
+              wire_len: int | None = None, side: Side | str = Side.UNKNOWN) -> Packet:
         """Takes a frame apart. A malformed one is a packet too, with a mark that makes every worker
         deny it. The frame is borrowed, not copied, except where it is read-only memory other than
-        bytes."""
-        octets = Octets(frame)
+        bytes. A packet of scapy is a frame too; unless `link` is given it follows from the first
+        layer, and is Ethernet for octets."""
+        found = layered_link(frame)
+        if link is None:
+            link = Link.ETHERNET if found is None else found
+        octets = Octets(bytes(frame) if isinstance(frame, Layered) else frame)
         packet = cls.__new__(cls)
         packet._c, packet._kept = _abi.pol_packet(), octets.kept
         length = octets.len if wire_len is None else wire_len

@@ -15,7 +15,7 @@ from .context import Context, context_of
 from .dns import DnsDecision, DnsLearned, DnsQuery
 from .errors import Closed, InUse, Invalid, check
 from .grants import Grants
-from .packet import Packet, PacketBatch
+from .packet import Layered, Packet, PacketBatch, layered_link
 from .policy import Policy
 from .stats import Counters
 from .verdict import Event, EventBatch, Verdict, VerdictBatch
@@ -166,10 +166,13 @@ class Worker(Exclusive):
 
     # -- packets
 
-    def decide(self, packet: Packet, now: int) -> Verdict:
-        """Judges one packet. It never fails: what is wrong with a packet is a verdict."""
+    def decide(self, packet: Packet | Layered, now: int) -> Verdict:
+        """Judges one packet. It never fails: what is wrong with a packet is a verdict. A packet of
+        scapy will do; where it came from is inferred then, see Packet.parse() to say it."""
         if not isinstance(packet, Packet):
-            raise TypeError(f"expected a Packet, not {type(packet).__name__}")
+            if layered_link(packet) is None:
+                raise TypeError(f"expected a Packet, not {type(packet).__name__}")
+            packet = Packet.parse(packet)
         if type(now) is not int or not 0 <= now <= NEVER:
             now = moment(now)
         verdict = _abi.pol_verdict()
