@@ -28,13 +28,16 @@ def find_runner():
     return str(runner)
 
 
-def traced(command):
+def begin(command):
+    return subprocess.Popen([*command, "--trace", *map(str, FILES)], stdout=subprocess.PIPE,
+                            text=True, encoding="utf-8", errors="surrogateescape")
+
+
+def traced(player):
     """By file: every step that was played, and the line that says how it ended."""
-    done = subprocess.run([*command, "--trace", *map(str, FILES)], capture_output=True, timeout=250,
-                          text=True, encoding="utf-8", errors="surrogateescape", check=False)
-    assert not done.stderr
+    output, _ = player.communicate(timeout=250)
     rows, found = [], {}
-    for line in done.stdout.splitlines():
+    for line in output.splitlines():
         rows.append(json.loads(line) if line.startswith("{") else line)
         if line.startswith(("ok - ", "not ok - ")):
             found[line.split(" - ")[1].partition(":")[0]] = rows
@@ -44,7 +47,8 @@ def traced(command):
 
 @pytest.fixture(name="traces", scope="module")
 def play_all(runner):
-    return traced([runner]), traced(PLAYER)
+    with begin([runner]) as theirs, begin(PLAYER) as ours:
+        return traced(theirs), traced(ours)
 
 
 @pytest.mark.parametrize("name", [path.name for path in FILES])

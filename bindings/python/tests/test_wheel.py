@@ -19,6 +19,12 @@ worker = Worker(Policy({"default_policy": "allow"}))
 print(worker.decide(Packet(src="10.0.0.5", dst="192.0.2.1", dport=443), now=0))
 """
 
+UNIT_TEST = """
+from libpolicy import Policy
+from libpolicy.testing import assert_allows
+def test_web(): assert_allows(Policy({"default_policy": "allow"}), "10.0.0.5", "a.example", 443)
+"""
+
 
 def clean_environment(**more):
     """Without what would let an installed package find this tree or another library."""
@@ -55,8 +61,8 @@ def build_wheel(tmp_path_factory):
 def test_a_wheel_has_the_library_and_the_types_inside(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"libpolicy/libpolicy.so.0", "libpolicy/py.typed", "libpolicy/_abi.py",
-            "libpolicy/__init__.py"} <= names
-    assert not [name for name in names if "test" in name]
+            "libpolicy/__init__.py", "libpolicy/scenario/__main__.py"} <= names
+    assert not [name for name in names if name.startswith("tests") or "/test_" in name]
     assert "-py3-none-linux_" in wheel.name
 
 
@@ -73,3 +79,8 @@ def test_a_wheel_installs_and_decides_in_a_clean_environment(wheel, tmp_path):
     where = run(python, "-c", "import libpolicy; print(libpolicy.__file__)",
                 env=clean_environment(), cwd=tmp_path)
     assert where.startswith(str(tmp_path))
+    packages, = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (tmp_path / "test_policy.py").write_text(UNIT_TEST)
+    told = run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--policy-coverage",
+               cwd=tmp_path, env=clean_environment(PYTHONPATH=str(packages)))
+    assert "policy coverage 100.0 %" in told # the plugin was found without -p

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import enum
 import io
+import json
 import sys
 from pathlib import Path
+
+from libpolicy import coverage
 
 from .player import Played, failure, play
 from .script import Script, ScriptError, read
@@ -41,6 +45,13 @@ def _arguments() -> argparse.ArgumentParser:
         "--data", type=Path, metavar="DIR",
         help="where what the scenarios call flight and anchors is; ../data/tls beside each",
     )  # fmt: skip
+    parser.add_argument(
+        "--coverage", action="store_true",
+        help="show which rules and defaults of the policies have decided something",
+    )  # fmt: skip
+    parser.add_argument(
+        "--coverage-json", type=Path, metavar="FILE", help="the same, with the scenarios, as JSON"
+    )
     parser.add_argument("files", nargs="+", metavar="FILE.scn")
     return parser
 
@@ -55,23 +66,35 @@ def _show(script: Script, played: Played, shown: Shown) -> None:
         print(line)
 
 
+def _counted(script: Script) -> contextlib.AbstractContextManager[None]:
+    """What is decided meanwhile belongs to this scenario."""
+    if coverage.active is None:
+        return contextlib.nullcontext()
+    return coverage.active.test(Path(script.path).name)
+
+
 def _play(script: Script, shown: Shown, data: Path | None) -> bool:
     well = True
     try:
         read(script)
         world = World(script, data)
-        try:
+        with contextlib.closing(world), _counted(script):
             for played in play(script, world):
                 _show(script, played, shown)
                 well = well and not played.faults
-        finally:
-            world.close()
     except ScriptError as error:
         print(error)
         well = False
     title = script.title or "no scenario"
     print(f"{'ok' if well else 'not ok'} - {Path(script.path).name}: {title}")
     return well
+
+
+def _cover(found: coverage.Coverage, show: bool, path: Path | None) -> None:
+    if show:
+        print("\n".join(found.table()))
+    if path is not None:
+        path.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def _list(script: Script) -> bool:
@@ -94,7 +117,11 @@ def main() -> int:
     scripts = [Script(path) for path in arguments.files]
     if arguments.list:
         return 0 if all([_list(script) for script in scripts]) else 1
+    if arguments.coverage or arguments.coverage_json:
+        coverage.active = coverage.Coverage()
     failed = sum(not _play(script, arguments.shown, arguments.data) for script in scripts)
+    if coverage.active is not None:
+        _cover(coverage.active, arguments.coverage, arguments.coverage_json)
     print(f"{len(scripts) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libpolicy import Diagnostic, Policy, PolicyError, Severity
+from libpolicy import Diagnostic, Policy, PolicyError, Severity, coverage
 
 from .words import Args, StepError
 from .world import World
@@ -63,4 +63,6 @@ def play_policy(world: World, args: Args) -> None:
     world.facts.add("json", policy.json())
     world.document = document
     world.policies.append(policy)
+    if coverage.active is not None:
+        coverage.active.met(policy)
     world.use_policy()

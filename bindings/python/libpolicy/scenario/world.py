@@ -21,6 +21,7 @@ from libpolicy import (
     Side,
     Verdict,
     Worker,
+    coverage,
 )
 
 from .facts import FLAGS, Facts
@@ -185,6 +186,8 @@ class World:
     def _add_verdict(self, verdict: Verdict) -> None:
         policy = self.policy_of(verdict.generation)
         facts = self.facts
+        if coverage.active is not None and policy is not None:
+            coverage.active.decided(policy, verdict)
         facts.word = verdict.action.name.lower()
         facts.flags += [flag for i, flag in enumerate(FLAGS) if verdict.flags & 1 << i]
         facts.add("raw", verdict.raw_action.name.lower())
