@@ -324,3 +324,40 @@ def test_no_arguments_end_the_interpreter():
                           capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout.split()[0]) > 1000
+
+
+# -- memory
+
+def resident():
+    """Octets of this process in memory."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def live_once(document):
+    """Everything made, used, failed, and left to the garbage collector."""
+    policy, grants = Policy(document), Grants(capacity=1024)
+    worker = Worker(policy, grants, flow_capacity=1024, pending_capacity=16, stream_capacity=4)
+    batch = PacketBatch([syn(sport=i, payload=bytes(1000)) for i in range(64)])
+    worker.decide_batch(batch, 0)
+    audit = Audit(64)
+    for event in worker.drain():
+        audit.add(event, 0, policy, grants)
+    with pytest.raises(libpolicy.PolicyError):
+        Policy({"default_policy": 7})
+    with pytest.raises(libpolicy.Invalid):
+        Worker(policy, grants, flow_capacity=1 << 30)
+    return worker.counters.metrics(), Readiness().json(), Tap(hostnames=["a"]).filter([])
+
+
+def test_memory_comes_back(document):
+    if os.environ.get("LD_PRELOAD"):
+        pytest.skip("a sanitizer keeps freed memory for a while")
+    for _ in range(10):
+        live_once(document)
+    gc.collect()
+    before = resident()
+    for _ in range(60):
+        live_once(document)
+    gc.collect()
+    assert resident() - before < 4 << 20
