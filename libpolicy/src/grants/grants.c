@@ -153,11 +153,14 @@ uint64_t grants_name_hash(const pol_grants *grants, pol_str name)
     return hash_bytes(grants->ctx->hash_seed, name.ptr, name.len);
 }
 
-static void take_hit(const pol_grants *grants, uint32_t index, pol_mono now, struct grants_hit *hit)
+/* False: the slot is still in its chain, but a learner has released it already. */
+static bool take_hit(const pol_grants *grants, uint32_t index, pol_mono now, struct grants_hit *hit)
 {
     const struct slot *slot = &grants->slots[index];
     uint64_t pin = GET(slot->pin);
 
+    if (!in_use(pin))
+        return false;
     *hit = (struct grants_hit){
         .slot = index,
         .version = (uint32_t)(pin >> 32),
@@ -167,6 +170,7 @@ static void take_hit(const pol_grants *grants, uint32_t index, pol_mono now, str
         .name_hash = GET(slot->name_hash),
         .used = GET(slot->used),
     };
+    return true;
 }
 
 static size_t walk_chain(const pol_grants *grants, uint32_t bucket, uint64_t key,
@@ -179,7 +183,7 @@ static size_t walk_chain(const pol_grants *grants, uint32_t bucket, uint64_t key
         const struct slot *slot = &grants->slots[index];
 
         if (slot_is(slot, key, addr) && count < GRANTS_HITS_MAX)
-            take_hit(grants, index, now, &hits[count++]);
+            count += take_hit(grants, index, now, &hits[count]);
         index = GET(slot->next);
     }
     return count;
@@ -233,7 +237,7 @@ bool grants_pin(pol_grants *grants, uint32_t index, uint32_t version)
     struct slot *slot = &grants->slots[index];
     uint64_t pin = atomic_load_explicit(&slot->pin, memory_order_relaxed);
 
-    /* An even version: the lookup found the slot still in its chain, but released already. */
+    /* An even version: the slot is released. */
     if (!(version & 1))
         return false;
     while ((uint32_t)(pin >> 32) == version && flows_of(pin) != UINT32_MAX) {
@@ -267,7 +271,7 @@ static bool copy_slot(const pol_grants *grants, uint32_t index, pol_mono now, po
     uint64_t words[2];
     pol_grant grant;
 
-    if (!(pin >> 32 & 1))
+    if (!in_use(pin))
         return false;
     memset(&grant, 0, sizeof(grant));
     grant.group_key = GET(slot->key);

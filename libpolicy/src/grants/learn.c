@@ -374,7 +374,7 @@ static bool expire_slot(pol_grants *grants, uint32_t index, pol_mono now)
 {
     struct slot *slot = &grants->slots[index];
 
-    if (!(GET(slot->pin) >> 32 & 1) || slot_state(grants, slot, now) != POL_GRANT_GONE)
+    if (!in_use(GET(slot->pin)) || slot_state(grants, slot, now) != POL_GRANT_GONE)
         return false;
     if (!slot->counted_gone) {
         slot->counted_gone = 1;

@@ -30,7 +30,8 @@
  *
  * A slot's pin word is (version << 32 | flows). The version is odd while the slot is in use and
  * changes on every allocation and release, so a pin by compare-and-swap cannot catch a reused slot,
- * and a learner can release a slot only while no flow holds it.
+ * and a learner can release a slot only while no flow holds it. A reader that loses that race looks
+ * again; it does not meet the released slot once more, since an even version is passed over.
  *
  * Liveness is a function of time and is computed wherever it is asked for. A grant whose time is
  * over stays in its slot, remembered, for GONE_MEMORY or until the room is needed, so that a
@@ -174,6 +175,11 @@ static inline pol_mono live_until(const pol_grants *grants, const struct slot *s
     pol_mono used = add_time(GET(slot->used), idle);
 
     return until > used ? until : used;
+}
+
+static inline bool in_use(uint64_t pin)
+{
+    return pin >> 32 & 1;
 }
 
 static inline uint32_t flows_of(uint64_t pin)

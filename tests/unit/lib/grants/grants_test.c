@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "grants/grants.h"
+#include "grants/table.h"
 
 #include <criterion/criterion.h>
 
@@ -552,6 +552,17 @@ Test(grants, released_slot_cannot_be_pinned)
     cr_assert_eq(pol_grants_expire(grants, 10000 * S, 8), 1);
     cr_assert_not(grants_pin(grants, hits[0].slot, hits[0].version));
     cr_assert_not(grants_pin(grants, hits[0].slot, hits[0].version + 1));
+}
+
+Test(grants, slot_that_is_being_released_is_not_found)
+{
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    cr_assert_eq(look(1, 1, 0), 1);
+    atomic_fetch_add(&grants->slots[hits[0].slot].pin, UINT64_C(1) << 32);
+    cr_assert_eq(look(1, 1, 0), 0);
+    atomic_fetch_sub(&grants->slots[hits[0].slot].pin, UINT64_C(1) << 32);
+    cr_assert_eq(look(1, 1, 0), 1);
 }
 
 Test(grants, one_lesson_serves_several_groups_and_addresses)
