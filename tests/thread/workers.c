@@ -90,8 +90,7 @@ static enum pol_action judge(struct pair *pair, const pol_packet *packet, pol_ve
     return pol_worker_decide(pair->reader, packet, pair->now, ret_verdict);
 }
 
-/* A learner may evict a grant after the reader has found it and before it is pinned. The flow is
- * open then, but nothing holds its grant; what follows is about the others. */
+/* A flow holds its grant from the moment it opens, so no learner can evict it meanwhile. */
 static bool is_pinned(struct pair *pair, const pol_packet *syn)
 {
     uint64_t key = pol_policy_group_key(policy, 0);
@@ -146,7 +145,9 @@ static void *read_on(void *argument)
         address_of(pair, seen, address);
         syn = packet_tcp("10.0.0.9", (uint16_t)(1024 + seen % 60000), address, 443, POL_TCP_SYN,
                          seen * 1000, (pol_bytes){NULL, 0});
-        if (judge(pair, &syn, &verdict) == POL_ALLOW && is_pinned(pair, &syn)) {
+        if (judge(pair, &syn, &verdict) == POL_ALLOW) {
+            if (!is_pinned(pair, &syn))
+                thread_fault("an open flow holds no grant");
             pair->held++;
             go_on(pair, &syn, &generation);
         } else if (!crowded) {

@@ -6,6 +6,10 @@
 #include "net/proto.h"
 #include "wire/tls_hello.h"
 
+enum {
+    GRANT_WALKS = 4 /* of one packet, as long as learners take away what they find */
+};
+
 /* --- facts ---------------------------------------------------------------------------------- */
 
 static void key_of_tuple(const pol_tuple *tuple, uint8_t icmp_type, uint8_t icmp_code,
@@ -136,14 +140,12 @@ static void release_grant(pol_worker *worker, struct flow *flow)
     flow->grant = POL_NONE;
 }
 
-/* The new pin is taken before the old one is released, so that a held grant stays held. */
-static void take_grant(pol_worker *worker, struct flow *flow, const struct walk_outcome *out)
+/* What walk_flow() has pinned for the flow; the grant it held before stays pinned until now, so
+ * that a held one stays held. */
+static void take_grant(pol_worker *worker, struct flow *flow, uint32_t grant)
 {
-    uint32_t grant = POL_NONE;
-
-    if (out->grant != POL_NONE && grants_pin(worker->opts.grants, out->grant, out->grant_version))
-        grant = out->grant;
-    release_grant(worker, flow);
+    if (grant != flow->grant)
+        release_grant(worker, flow);
     flow->grant = grant;
     if (grant != POL_NONE) {
         grants_touch(worker->opts.grants, grant, worker->now, flow->both_ways);
@@ -317,6 +319,33 @@ static void walk(pol_worker *worker, const struct walk_facts *facts, uint32_t fr
     counter_add(&worker->counters, COUNT_REGEX_EXCEPTIONS, memo->exceptions - exceptions);
 }
 
+/* False: a learner has taken the grant away since the walk found it. */
+static bool pin_grant(pol_worker *worker, uint32_t held, const struct walk_outcome *out)
+{
+    return out->grant == POL_NONE || out->grant == held ||
+           grants_pin(worker->opts.grants, out->grant, out->grant_version);
+}
+
+/*
+ * The walk of a flow that is open on the grant `held`, or of one that would open. The grant that
+ * carries the outcome is pinned before anybody hears of it, since a learner in another thread may
+ * take it away at any moment; then the walk is repeated by what is granted now. The last one goes
+ * by the held grant alone, which nobody can take away. A denial carries no grant.
+ */
+static void walk_flow(pol_worker *worker, struct walk_facts *facts, uint32_t from, uint32_t held,
+                      struct walk_outcome *out)
+{
+    facts->held = held;
+    for (int walks = 0; walks < GRANT_WALKS; walks++) {
+        facts->only_held = walks == GRANT_WALKS - 1;
+        walk(worker, facts, from, out);
+        if (out->action == POL_DENY)
+            out->grant = POL_NONE;
+        if (pin_grant(worker, held, out))
+            break;
+    }
+}
+
 static bool may_show_certificate(const struct flow *flow)
 {
     return flow->tls == TLS_HELLO && flow->certificate == CERTIFICATE_UNKNOWN;
@@ -382,7 +411,7 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
         flow->tls_deadline = POL_NEVER;
     if (flow->tls == TLS_HELLO && flow->watch == WATCH_NONE && !(flow->guarded & GUARD_SERVER))
         certificate_forget(worker, flow);
-    take_grant(worker, flow, out);
+    take_grant(worker, flow, out->grant);
     set_slot(worker, flow, (uint8_t)slot_of(&worker->slots, verdict->group_key));
     count_pending(worker, flow);
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
@@ -439,6 +468,13 @@ static void read_first_data(pol_worker *worker, uint32_t index, const struct pas
     tls_segment(worker, index, packet, swapped);
 }
 
+/* The flow that walk_flow() has pinned a grant for does not open. */
+static void leave_grant(pol_worker *worker, const struct walk_outcome *out)
+{
+    if (out->grant != POL_NONE)
+        grants_unpin(worker->opts.grants, out->grant);
+}
+
 static void open_flow(pol_worker *worker, struct passage *passage, const struct walk_outcome *out,
                       bool is_dns, pol_verdict *verdict)
 {
@@ -448,6 +484,7 @@ static void open_flow(pol_worker *worker, struct passage *passage, const struct 
     struct flow *flow;
 
     if (index == POL_NONE && worker->flows.capacity) {
+        leave_grant(worker, out);
         counter_add(&worker->counters, COUNT_FLOW_CAP_REJECTIONS, 1);
         verdict->action = denial(worker, passage->side);
         verdict->raw_action = POL_DENY;
@@ -572,9 +609,13 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     facts.forwarded = midstream && tuple.proto == PROTO_TCP;
     read_opening(worker, passage, &facts);
     passage->depends = depends_on_data(worker, passage, &facts);
-    walk(worker, &facts, 0, &out);
+    if (opens && worker->flows.capacity)
+        walk_flow(worker, &facts, 0, POL_NONE, &out);
+    else
+        walk(worker, &facts, 0, &out);
     explain_dns(worker, &tuple, &out);
     if (sni_denies(worker, &facts, &out)) {
+        leave_grant(worker, &out);
         deny_outcome(&out, POL_WHY_SNI_MISMATCH);
         verdict->flags |= POL_V_SNI_MISMATCH;
     }
@@ -638,7 +679,7 @@ void judge_again(pol_worker *worker, uint32_t index)
     if (flow->is_dns)
         return;
     facts_of_flow(worker, index, &facts);
-    walk(worker, &facts, 0, &out);
+    walk_flow(worker, &facts, 0, flow->grant, &out);
     verdict_of(worker, &out, flow->side, &verdict);
     settle_flow(worker, index, &out, &verdict);
     flow_verdict(worker, flow, false, &verdict);
@@ -742,7 +783,7 @@ static void resume(pol_worker *worker, uint32_t index, enum pol_reason incomplet
     if (!worker->policy)
         return;
     facts_of_flow(worker, index, &facts);
-    walk(worker, &facts, same ? flow->resume : 0, &out);
+    walk_flow(worker, &facts, same ? flow->resume : 0, flow->grant, &out);
     if (incomplete == POL_WHY_PENDING_FULL &&
         (out.reason == POL_WHY_TLS_INCOMPLETE || out.reason == POL_WHY_CERTIFICATE_MISSING))
         out.reason = POL_WHY_PENDING_FULL;

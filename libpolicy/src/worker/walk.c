@@ -116,6 +116,8 @@ static void fetch_hits(struct walker *walker, const struct walk_facts *facts, ui
 
 static bool hit_counts(const struct grants_hit *hit, const struct walk_facts *facts)
 {
+    if (facts->only_held && hit->slot != facts->held)
+        return false;
     return hit->state == POL_GRANT_LIVE || (hit->state == POL_GRANT_HELD && facts->held_counts);
 }
 

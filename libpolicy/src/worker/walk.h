@@ -27,6 +27,8 @@ struct walk_facts {
     uint32_t chain;      /* with CERTIFICATE_SEEN: its place among the walker's chains */
     pol_wall wall;       /* with CERTIFICATE_SEEN: the time of day; 0: unknown */
     pol_str sni;         /* with TLS_HELLO; empty: none was sent */
+    uint32_t held;       /* with only_held: the grant that the flow holds, or POL_NONE */
+    bool only_held;      /* no other grant counts */
     bool held_counts;    /* the flow is open: held grants count as live ones */
     bool forwarded;      /* packets have been forwarded: too late to intercept */
     bool spoken;         /* TLS_NOT was seen in octets, not assumed */
