@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "document.h"
 
+#include "../base/counting_mem.h"
 #include "base/buf.h"
 #include "base/ctx.h"
 #include "policy/diag.h"
@@ -43,11 +44,30 @@ static const struct {
     {"['\xc0\x80']", "UTF-8", 1, 3},
     {"['\xed\xa0\x80']", "UTF-8", 1, 3},
     {"['\xf4\x90\x80\x80']", "UTF-8", 1, 3},
+    {"['\xf0\x8f\xbf\xbf']", "UTF-8", 1, 3},
+    {"['\xe0\x9f\xbf']", "UTF-8", 1, 3},
+    {"['\xf5\x80\x80\x80']", "UTF-8", 1, 3},
+    {"['\xc3\x28']", "UTF-8", 1, 3},
+    {"['\xe2\x82(']", "UTF-8", 1, 3},
+    {"['\xf0\x9f\x92']", "UTF-8", 1, 3},
+    {"['\xf0\x9f\x92\xa9', x]", "a value is expected", 1, 7},
+    {"['\\", "unknown escape", 1, 3},
+    {"['\\u12", "four hexadecimal digits", 1, 3},
+    {"['\\ud800\\n']", "high surrogate", 1, 3},
+    {"['\\ud800\\", "high surrogate", 1, 3},
+    {"[1e+]", "in its exponent", 1, 2},
+    {"[1E-5,1e+5,0.5e0,-0,x]", "a value is expected", 1, 21},
+    {"{'a':1,'\\ud800':2}", "high surrogate", 1, 9},
     {"['\xe2\x82']", "UTF-8", 1, 3},
     {"['\xc3\xa9', x]", "a value is expected", 1, 7}, /* columns count characters */
     {"\xef\xbb\xbf{}", "byte order mark", 1, 1},
     {"{'a':1,\r\n 'a':2}", "duplicate key \"a\"", 2, 2},
     {"{'a':1,'\\u0061':2}", "duplicate key \"a\"", 1, 8},
+    {"{'\xc3\xa9':1,'\\u00e9':2}", "duplicate key \"\xc3\xa9\"", 1, 8},
+    {"{'\xe2\x82\xac':1,'\\u20aC':2}", "duplicate key \"\xe2\x82\xac\"", 1, 8},
+    {"{'\xf0\x9f\x92\xa9':1,'\\ud83d\\udca9':2}", "duplicate key \"\xf0\x9f\x92\xa9\"", 1, 8},
+    {"{'a\\/b':1,'a/b':2}", "duplicate key \"a/b\"", 1, 11},
+    {"{'\\t':1,'\\u0009':2}", "duplicate key", 1, 9},
     {"{'x':{'b':1,'b':2},'c':1}", "duplicate key \"b\"", 1, 13},
 };
 
@@ -119,6 +139,43 @@ Test(scan, many_keys_are_searched_for_duplicates_too)
     cr_assert_eq(pol_diags_at(doc.diags, 0)->column, (uint32_t)len + 1);
     document_fini(&doc);
     free(text);
+}
+
+static int scan_once(pol_ctx *ctx, struct pol_diags *diags, const char *text)
+{
+    struct scan scan;
+    int rc = scan_document(&scan, ctx, str_of(text), diags);
+
+    scan_fini(&scan);
+    diags->scan = NULL;
+    return rc;
+}
+
+/* Nodes, keys, unescaped keys and the order of many keys each need memory. */
+Test(scan, every_request_that_fails_is_reported)
+{
+    static const char text[] =
+        "{\"\\u0061\":[1,2,3],\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,"
+        "\"j\":1,\"k\":1,\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1,\"r\":1}";
+    struct counting counting = {0};
+    pol_ctx *ctx = counting_ctx(&counting);
+    struct pol_diags *diags = NULL;
+    size_t held, failures = 0;
+    int rc;
+
+    cr_assert_eq(diag_new(ctx, &diags), POL_OK);
+    held = counting.bytes;
+    do {
+        counting.fail_at = counting.requests + ++failures;
+        rc = scan_once(ctx, diags, text);
+        cr_assert(rc == POL_OK || rc == POL_E_NOMEM, "request %zu: %d", failures, rc);
+        cr_assert_eq(rc == POL_E_NOMEM, counting.requests >= counting.fail_at);
+        cr_assert_eq(counting.bytes, held);
+    } while (rc != POL_OK);
+    cr_assert_geq(failures, 5, "each kind of request, and a run without a failure");
+    pol_diags_free(diags);
+    pol_ctx_unref(ctx);
+    cr_assert_eq(counting.bytes, 0);
 }
 
 Test(scan, every_value_is_numbered_and_has_a_pointer)

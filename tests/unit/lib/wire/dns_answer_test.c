@@ -129,6 +129,25 @@ Test(dns_answer, addresses_of_other_names_are_not_granted)
     cr_expect_eq(answer.names, 1);
 }
 
+/* Its length is known, so the records behind it are read; whose address it is nobody can tell. */
+Test(dns_answer, an_address_whose_owner_cannot_be_read_is_not_granted)
+{
+    static const uint8_t points_at_itself[] = {0,  DNS_TYPE_A, 0, 1,   0, 0, 0,
+                                               60, 0,          4, 192, 0, 2, 9};
+    uint8_t pointer[2];
+
+    begin();
+    dnsmsg_address(&msg, "www.example.com", 60, "192.0.2.1");
+    pointer[0] = (uint8_t)(0xc0 | msg.len >> 8);
+    pointer[1] = (uint8_t)msg.len;
+    dnsmsg_raw(&msg, pointer, sizeof(pointer));
+    dnsmsg_raw(&msg, points_at_itself, sizeof(points_at_itself));
+    dnsmsg_count(&msg, DNS_ANSWER, 1);
+    dnsmsg_address(&msg, "www.example.com", 60, "192.0.2.2");
+    finish();
+    cr_expect_str_eq(granted(), "192.0.2.1/60 192.0.2.2/60");
+}
+
 Test(dns_answer, other_sections_grant_nothing)
 {
     begin();

@@ -40,6 +40,11 @@ static const struct {
      OCTETS(HEAD("\x22") "\0\0\0\2\4\0\0\0\xef\1\1\1\4\0\xff\xff\xef\1\1\2"), POL_OK, "+1"},
     {"auxiliary data beyond the end", OCTETS(HEAD("\x22") "\0\0\0\1\4\1\0\0\xef\1\1\1"), POL_OK,
      ""},
+    {"a record cut short", OCTETS(HEAD("\x22") "\0\0\0\2\4\0\0\0\xef\1\1\1\4\0\0\0\xef\1"), POL_OK,
+     "+1"},
+    {"a group that is none", OCTETS(HEAD("\x22") "\0\0\0\2\4\0\0\0\x0a\1\1\1\4\0\0\0\xef\1\1\2"),
+     POL_OK, "+2"},
+    {"more sources, and none", OCTETS(HEAD("\x22") "\0\0\0\1\5\0\0\0\xef\1\1\1"), POL_OK, ""},
     {"another protocol", OCTETS("\x14\0\0\0"), POL_OK, ""},
 };
 

@@ -30,6 +30,10 @@ static const struct {
     {"several", REPORT_V2,
      OCTETS("\3\0\0\1" GROUP("\1") SOURCE "\4\1\0\0" GROUP("\2") "auxi\3\0\0\0" GROUP("\3")),
      POL_OK, "+1+2-3"},
+    {"a record cut short", REPORT_V2, OCTETS("\4\0\0\0" GROUP("\1") "\4\0\0\0\xff\5"), POL_OK,
+     "+1"},
+    {"a group that is none", REPORT_V2, OCTETS("\4\0\0\0" SOURCE "\4\0\0\0" GROUP("\2")), POL_OK,
+     "+2"},
     {"sources beyond the end", REPORT_V2,
      OCTETS("\4\0\0\0" GROUP("\1") "\4\0\xff\xff" GROUP("\2") SOURCE), POL_OK, "+1"},
 };

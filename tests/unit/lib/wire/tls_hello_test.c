@@ -4,6 +4,8 @@
 #include "captured_hello.h"
 #include "hello.h"
 
+#include <libpolicy/tls.h>
+
 #include <criterion/criterion.h>
 
 #define CAPTURED(array) ((pol_bytes){array, sizeof(array)})
@@ -276,4 +278,41 @@ Test(tls_hello, nothing_is_written_unless_complete)
     cr_expect_eq(tls_hello_read((pol_bytes){captured_tls13, 200}, &hello), TLS_HELLO_MORE);
     for (size_t i = 0; i < sizeof(hello); i++)
         cr_assert_eq(((const uint8_t *)&hello)[i], 0x55);
+}
+
+static const struct {
+    const char *why;
+    pol_bytes stream;
+    int rc;
+} names[] = {
+    {"half a hello", {captured_tls13, sizeof(captured_tls13) - 1}, POL_E_TRUNCATED},
+    {"nothing yet", {NULL, 0}, POL_E_TRUNCATED},
+    {"another protocol", OCTETS("SSH-2.0-"), POL_E_NOTFOUND},
+    {"a hello of one octet", OCTETS("\x16\3\1\0\5\1\0\0\1\0"), POL_E_FORMAT},
+};
+
+Test(tls_hello, the_name_alone_is_read_by_the_public_function)
+{
+    char name[256];
+    size_t len = 0;
+
+    cr_assert_eq(pol_tls_server_name(CAPTURED(captured_tls13), name, &len), POL_OK);
+    cr_expect_eq(len, 15);
+    cr_expect_str_eq(name, "www.example.com");
+    cr_assert_eq(pol_tls_server_name(CAPTURED(captured_tls12), name, &len), POL_OK);
+    cr_expect_eq(len, 0, "a hello without a name");
+    cr_expect_str_empty(name);
+}
+
+Test(tls_hello, the_public_function_writes_no_name_that_it_did_not_read)
+{
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        char name[256] = "untouched";
+        size_t len = 77;
+
+        cr_expect_eq(pol_tls_server_name(names[i].stream, name, &len), names[i].rc, "%s",
+                     names[i].why);
+        cr_expect_str_eq(name, "untouched", "%s", names[i].why);
+        cr_expect_eq(len, 77, "%s", names[i].why);
+    }
 }
