@@ -187,6 +187,7 @@ static int load_text(struct load *load, const cJSON *item, const char *name, boo
     if (cJSON_IsString(item))
         return copy_text(load, item, ret);
     wrong_type(load, item, name, "a string");
+    ret->at = node_of(item); /* so that nobody calls it missing */
     if (broken)
         *broken = true;
     return POL_OK;

@@ -16,6 +16,16 @@ static const struct {
     {"{'source_group':[]}", POL_DIAG_UNKNOWN_KEY, "/source_group",
      "unknown key \"source_group\"; did you mean \"source_groups\"?"},
     {"{'zzz':[]}", POL_DIAG_UNKNOWN_KEY, "/zzz", "unknown key \"zzz\""},
+    {"{'soucre_groups':[]}", POL_DIAG_UNKNOWN_KEY, "/soucre_groups",
+     "unknown key \"soucre_groups\"; did you mean \"source_groups\"?"},
+    {"{'source_groups_source_groups_source':[]}", POL_DIAG_UNKNOWN_KEY,
+     "/source_groups_source_groups_source", "unknown key \"source_groups_source_groups_source\""},
+    {"{'source_groups':[{'id':7,'mode':'audit','sources':{'ips':['10.0.0.1']}}]}", POL_DIAG_TYPE,
+     "/source_groups/0/id", "invalid json: id must be a string, not a number"},
+    {"{'source_groups':[{'id':'g','mode':'audit','sources':{'ips':['10.0.0.1']},'rules':['r']}]}",
+     POL_DIAG_TYPE, "/source_groups/0/rules/0", "rule must be an object, not a string"},
+    {"{'source_groups':[{'id':'g','mode':true,'sources':{'ips':['10.0.0.1']}}]}", POL_DIAG_TYPE,
+     "/source_groups/0/mode", "mode must be a string, not a boolean"},
     {"{'audit_deny':'maybe'}", POL_DIAG_VALUE, "/audit_deny", "unknown variant `maybe`"},
     {"{'source_groups':[{'id':'g','sources':{'cidrs':['10.0.0.0/8']}}]}", POL_DIAG_MISSING,
      "/source_groups/0", "invalid json: missing field `mode`"},
@@ -77,6 +87,19 @@ static const struct {
     {"{'tls':{'sni':1}}", POL_DIAG_TYPE, "/tls/sni", "a pattern, an array of names or an object"},
     {"{'tls':{'sni':{'regexp':'a'}}}", POL_DIAG_UNKNOWN_KEY, "/tls/sni/regexp",
      "did you mean \"regex\"?"},
+    {"{'tls':{'sni':{'regex':1}}}", POL_DIAG_TYPE, "/tls/sni/regex",
+     "must be a string, not a number"},
+    {"{'tls':{'sni':{'exact':[{}]}}}", POL_DIAG_TYPE, "/tls/sni/exact/0",
+     "must be an array of strings, not an object"},
+    {"{'tls':{'sni':{'exact':{}}}}", POL_DIAG_TYPE, "/tls/sni/exact", "must be an array"},
+    {"{'tls':{'mode':'intercept','http':{'requst':{}}}}", POL_DIAG_UNKNOWN_KEY, "/tls/http/requst",
+     "did you mean \"request\"?"},
+    {"{'tls':{'mode':'intercept','http':{'request':{'hots':{'exact':['a']}}}}}",
+     POL_DIAG_UNKNOWN_KEY, "/tls/http/request/hots", "did you mean \"host\"?"},
+    {"{'tls':{'mode':'intercept','http':{'response':{'header':{'exact':{'a':['b']}}}}}}",
+     POL_DIAG_UNKNOWN_KEY, "/tls/http/response/header", "did you mean \"headers\"?"},
+    {"{'tls':{'mode':'intercept','http':{'request':{'query':{'key_values_exact':['a']}}}}}",
+     POL_DIAG_TYPE, "/tls/http/request/query/key_values_exact", "must be an object, not an array"},
     {"{'tls':{'mode':'intercept','http':{'request':{'path':{'prefx':['/']}}}}}",
      POL_DIAG_UNKNOWN_KEY, "/tls/http/request/path/prefx", "did you mean \"prefix\"?"},
     {"{'tls':{'mode':'intercept','http':{'request':{'host':{'prefix':['a']}}}}}",
@@ -103,6 +126,8 @@ Test(load_json, wrong_types_unknown_and_missing_keys_are_errors)
         cr_assert_eq(diag->code, faults[i].code, "%s%s", faults[i].text, diag_list(&doc));
         cr_assert_str_eq(diag->path.ptr, faults[i].path);
         cr_assert(diag_has(diag, faults[i].said), "%s%s", faults[i].text, diag_list(&doc));
+        cr_assert_eq(diag_has(diag, "did you mean"), strstr(faults[i].said, "did you mean") != NULL,
+                     "%s%s", faults[i].text, diag_list(&doc));
         cr_assert_gt(diag->column, 0);
         document_fini(&doc);
     }
