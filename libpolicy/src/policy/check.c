@@ -22,8 +22,6 @@ void check_fault(struct check *check, uint32_t code, uint32_t at, const char *fo
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (at == POL_NONE)
-        at = in_rule ? check->rule->at : check->group->at;
     diag_value(check->diags, code, at, "%s %.*s: %s", in_rule ? "rule" : "group", DIAG_ECHO(id),
                text);
 }

@@ -37,6 +37,7 @@ struct scan {
 int scan_document(struct scan *scan, const pol_ctx *ctx, pol_str text, struct pol_diags *diags);
 void scan_fini(struct scan *scan);
 
+/* Offsets; POL_NONE for a node that is none. */
 uint32_t scan_value_offset(const struct scan *scan, uint32_t node);
 /* Of the value where there is no key. */
 uint32_t scan_key_offset(const struct scan *scan, uint32_t node);

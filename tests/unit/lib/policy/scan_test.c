@@ -210,6 +210,8 @@ Test(scan, every_value_is_numbered_and_has_a_pointer)
         cr_assert_eq(scan_value_offset(&scan, i), nodes[i].value, "%u", i);
         cr_assert_eq(scan_key_offset(&scan, i), nodes[i].key, "%u", i);
     }
+    cr_assert_eq(scan_value_offset(&scan, 6), POL_NONE);
+    cr_assert_eq(scan_key_offset(&scan, POL_NONE), POL_NONE);
     scan_fini(&scan);
     pol_diags_free(diags);
     pol_ctx_unref(ctx);

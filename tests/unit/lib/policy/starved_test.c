@@ -25,11 +25,15 @@ enum { BLOCK = 64 * 1024, STEP = 16 }; /* those of arena.c */
 
 /* Every fault whose words are kept: what a regular expression's engine says, and diagnostics. */
 static const char faulty[] =
-    "{'surprise':1,'source_groups':["
+    "{'surprise':1,'default_policy':'deny','audit_deny':'continue','source_groups':["
     "{'id':'g','mode':'loud','priority':-1,'sources':{'cidrs':['10.0.0.0/33']},'rules':["
     "{'id':'r','action':'allow','match':{'dns_hostname':'(','dst_ports':['9-1',70000]}},"
     "{'id':'r','action':'maybe','match':{'proto':'tcp','tls':{'sni':{'regex':'(?=a)'},"
-    "'server_cn':7}}}]},{'id':'g','sources':{'kubernetes':[{}]}},{}]}";
+    "'server_san':'(1','server_cn':'(2'}}},"
+    "{'id':'s','action':'allow','match':{'tls':{'mode':'intercept','http':{'request':{"
+    "'host':{'regex':'(3'},'path':{'regex':'(4'},'query':{'key_values_regex':{'k':'(5'}},"
+    "'headers':{'regex':{'h':'(6'}}},'response':{'headers':{'regex':{'h':'(7'}}}}}}}"
+    "]},{'id':'g','sources':{'kubernetes':[{}]}},{}]}";
 
 /* Whose arena has too little: that of the model, as one stage fills it, or that of a result. */
 enum stage { LOAD, CHECK, COMPILE, WARN, POLICY, DIAGS };
