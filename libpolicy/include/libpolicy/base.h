@@ -24,6 +24,7 @@
 extern "C" {
 #endif
 
+/** Stands before every function that the library exports. */
 #if defined(__GNUC__)
 #define POL_API __attribute__((visibility("default")))
 #else
@@ -44,13 +45,13 @@ typedef uint64_t pol_wall;
 /** Borrowed text: valid for the call unless a function says longer. No NUL is promised. */
 typedef struct pol_str {
     const char *ptr; /* may be NULL when len is 0 */
-    size_t len;
+    size_t len;      /* octets */
 } pol_str;
 
 /** Borrowed octets, as pol_str. */
 typedef struct pol_bytes {
-    const uint8_t *ptr;
-    size_t len;
+    const uint8_t *ptr; /* may be NULL when len is 0 */
+    size_t len;         /* octets */
 } pol_bytes;
 
 /** An IP address. Compare with memcmp(): unused bytes are always zero. */
@@ -61,11 +62,11 @@ typedef struct pol_addr {
 
 /** A network in CIDR form (RFC 4632, RFC 4291 2.3); bits behind the prefix are zero. */
 typedef struct pol_prefix {
-    pol_addr addr;
-    uint8_t len; /* 0..32 or 0..128 */
+    pol_addr addr; /* the first address; its family is that of the prefix */
+    uint8_t len;   /* 0..32 or 0..128 */
 } pol_prefix;
 
-/* XX(name, value, text): the one list of status codes. */
+/** XX(name, value, text): the one list of status codes. */
 #define POL_STATUS_MAP(XX)                                                                         \
     XX(NOMEM, -1, "out of memory")                                                                 \
     XX(INVALID, -2, "argument outside its documented range")                                       \
@@ -78,20 +79,28 @@ typedef struct pol_prefix {
     XX(LIMIT, -9, "a configured limit was exceeded")                                               \
     XX(NOTFOUND, -10, "no such entry")
 
+/** What functions return. Errors are negative. */
 enum pol_status {
-    POL_OK = 0,
+    POL_OK = 0, /* it worked */
 #define XX(name, value, text) POL_E_##name = value,
     POL_STATUS_MAP(XX)
 #undef XX
 };
 
 /**
- * The name of a status code, such as "POL_E_NOMEM", and a short English text for it. Unknown codes
- * give "POL_E_UNKNOWN" and "unknown status". Static storage, never NULL.
+ * The name of a status code, such as "POL_E_NOMEM"; "POL_E_UNKNOWN" for a number that is none.
+ * Static storage, never NULL.
  *
  * Thread class: any thread. Allocates nothing.
  */
 POL_API const char *pol_status_name(int status);
+
+/**
+ * A short English text for a status code; "unknown status" for a number that is none. Static
+ * storage, never NULL.
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
 POL_API const char *pol_status_text(int status);
 
 #define POL_ADDR_TEXT   46 /* longest address text and its NUL */
@@ -99,7 +108,7 @@ POL_API const char *pol_status_text(int status);
 
 /**
  * Reads an address: dotted quad without leading zeros, or IPv6 text (RFC 4291 2.2). An IPv4-mapped
- * IPv6 address (::ffff:a.b.c.d) is returned as the IPv4 address it means. No blanks, no zone.
+ * IPv6 address ("::ffff:a.b.c.d") is returned as the IPv4 address it means. No blanks, no zone.
  *
  * @return POL_OK, POL_E_FORMAT
  *

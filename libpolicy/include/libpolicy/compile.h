@@ -2,6 +2,10 @@
 #ifndef LIBPOLICY_COMPILE_H
 #define LIBPOLICY_COMPILE_H
 
+/*
+ * From the text of a policy to what a worker runs, and what there is to say about it.
+ */
+
 #include <libpolicy/context.h>
 
 #ifdef __cplusplus
@@ -24,12 +28,13 @@ typedef struct pol_policy pol_policy;
  *  Thread class: One thread at a time. */
 typedef struct pol_diags pol_diags;
 
+/** Whether a diagnostic rejects the document. */
 enum pol_severity {
     POL_DIAG_ERROR,  /* the document was rejected */
     POL_DIAG_WARNING /* accepted, but probably not what the author means */
 };
 
-/* XX(name, number, what): stable numbers for programs. The text is for people. */
+/** XX(name, number, what): stable numbers for programs. The text is for people. */
 #define POL_DIAG_MAP(XX)                                                                           \
     XX(SYNTAX, 1, "not JSON, or JSON with duplicate keys, NUL, invalid UTF-8 or too deep")         \
     XX(TYPE, 2, "a value of the wrong type")                                                       \
@@ -62,34 +67,43 @@ enum pol_severity {
     XX(RESERVED_ID, 118, "a group id that reports use for something else")                         \
     XX(PORT_ZERO, 119, "port 0, which is not any port")
 
+/** What a diagnostic is about: errors from 1, warnings from 101. */
 enum pol_diag_code {
 #define XX(name, number, what) POL_DIAG_##name = number,
     POL_DIAG_MAP(XX)
 #undef XX
 };
 
+/** One error or warning, borrowed from the list it stands in. */
 typedef struct pol_diag {
-    enum pol_severity severity;
+    enum pol_severity severity; /* whether it rejects the document */
     uint32_t code;         /* enum pol_diag_code; new codes may appear */
     uint32_t line, column; /* 1-based, of the value or key at fault; 0 when unknown */
     pol_str path;          /* JSON pointer, RFC 6901: "/source_groups/2/rules/0/match/dst_ports" */
     pol_str text;          /* one line, no trailing period */
 } pol_diag;
 
+/** Whether a group or rule acts or only tells. */
 enum pol_mode {
-    POL_MODE_ENFORCE,
-    POL_MODE_AUDIT,
-    POL_MODE_REQUIRED /* only in pol_compile_options.absent_mode */
+    POL_MODE_ENFORCE, /* a denial denies */
+    POL_MODE_AUDIT,   /* a denial is reported and let through */
+    POL_MODE_REQUIRED /* no mode: only in pol_compile_options.absent_mode */
 };
 
+/** How a document is taken; see pol_compile_options_init(). */
 typedef struct pol_compile_options {
-    size_t size;
+    size_t size;         /* set by pol_compile_options_init() */
     bool default_allow;  /* what an absent default_policy resolves to; false: deny. The resolved
                             value is part of the accepted document (pol_policy_json()) */
     uint8_t absent_mode; /* enum pol_mode: how a group without "mode" is taken;
                             POL_MODE_REQUIRED (default): an error */
 } pol_compile_options;
 
+/**
+ * Fills in the defaults. Call as pol_compile_options_init(&opts, sizeof(opts)).
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
 POL_API void pol_compile_options_init(pol_compile_options *opts, size_t size);
 
 /**
@@ -116,16 +130,33 @@ POL_API void pol_compile_options_init(pol_compile_options *opts, size_t size);
 POL_API int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *opts,
                         pol_policy **ret_policy, pol_diags **reterr_diags);
 
+/**
+ * Adds a reference and returns its argument.
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
 POL_API pol_policy *pol_policy_ref(pol_policy *policy);
+
+/**
+ * Drops a reference and frees the policy with the last. A worker that uses it holds one of its own.
+ *
+ * Thread class: any thread.
+ */
 POL_API void pol_policy_unref(pol_policy *policy);
 
 /* These six take NULL for "no policy in use": it has no groups and no rules. */
+/** How many groups there are. */
 POL_API uint32_t pol_policy_group_count(const pol_policy *policy);
+
+/** How many rules there are, in all groups. */
 POL_API uint32_t pol_policy_rule_count(const pol_policy *policy);
 
-/** The id of a group or rule as the author wrote it, borrowed from the policy. For
- *  POL_NONE or a number out of range: "default" for groups, empty for rules. */
+/** The id of a group as the author wrote it, borrowed from the policy; "default" for POL_NONE or a
+ *  number out of range. */
 POL_API pol_str pol_policy_group_id(const pol_policy *policy, uint32_t group);
+
+/** The id of a rule as the author wrote it, borrowed from the policy; empty for POL_NONE or a
+ *  number out of range. */
 POL_API pol_str pol_policy_rule_id(const pol_policy *policy, uint32_t rule);
 
 /** The group a rule belongs to; POL_NONE for a number out of range. */
@@ -148,7 +179,9 @@ enum pol_need {
     POL_NEEDS_TLS = 1 << 1,      /* a rule in force has a TLS condition */
     POL_NEEDS_INTERCEPT = 1 << 2 /* a rule in force intercepts TLS */
 };
-POL_API uint32_t pol_policy_needs(const pol_policy *policy); /* enum pol_need, or-ed */
+
+/** What the policy needs: enum pol_need, or-ed. */
+POL_API uint32_t pol_policy_needs(const pol_policy *policy);
 
 /** Octets of memory the compiled policy holds. */
 POL_API size_t pol_policy_memory(const pol_policy *policy);
@@ -165,11 +198,16 @@ POL_API size_t pol_policy_memory(const pol_policy *policy);
  */
 POL_API int pol_policy_json(const pol_policy *policy, char *buf, size_t capacity, size_t *ret_len);
 
+/** Errors and warnings that were kept, at most pol_limits.diagnostics. */
 POL_API size_t pol_diags_count(const pol_diags *diags);
+
 /** Errors only, including those beyond pol_limits.diagnostics. */
 POL_API size_t pol_diags_errors(const pol_diags *diags);
+
 /** In document order; borrowed from @p diags. NULL when @p index is out of range. */
 POL_API const pol_diag *pol_diags_at(const pol_diags *diags, size_t index);
+
+/** Frees the list and what was borrowed from it. */
 POL_API void pol_diags_free(pol_diags *diags);
 
 #ifdef __cplusplus

@@ -2,6 +2,10 @@
 #ifndef LIBPOLICY_CONTEXT_H
 #define LIBPOLICY_CONTEXT_H
 
+/*
+ * What every other object is made from: memory, log, hash seed and limits.
+ */
+
 #include <libpolicy/base.h>
 
 #ifdef __cplusplus
@@ -22,17 +26,19 @@ typedef struct pol_ctx pol_ctx;
  *  needs no headers of its own. libc's malloc() is used for what does not outlive the call alone:
  *  by cJSON and mbedTLS while a document is compiled, and by qsort(), which can do without. */
 typedef struct pol_mem {
-    void *user;
+    void *user; /* handed to each of the functions */
     void *(*alloc)(void *user, size_t size); /* NULL when there is no memory; size is never 0 */
-    void *(*resize)(void *user, void *ptr, size_t old_size, size_t new_size);
+    void *(*resize)(void *user, void *ptr, size_t old_size,
+                    size_t new_size); /* as realloc(): NULL without memory, and ptr stays valid */
     void (*release)(void *user, void *ptr, size_t size); /* ptr is never NULL */
 } pol_mem;
 
+/** How much a log line matters. */
 enum pol_log_level {
-    POL_LOG_ERROR,
-    POL_LOG_WARN,
-    POL_LOG_INFO,
-    POL_LOG_DEBUG
+    POL_LOG_ERROR, /* something does not work */
+    POL_LOG_WARN,  /* something is odd, and goes on */
+    POL_LOG_INFO,  /* what an operator may want to know */
+    POL_LOG_DEBUG  /* what a developer may want to know */
 };
 
 /** Receives one line without a newline. Must not call back into the library. Never called while a
@@ -53,13 +59,14 @@ typedef struct pol_limits {
     uint32_t regex_match;   /* 10 000: PCRE2 match limit; reaching it is an exception and denies */
 } pol_limits;
 
+/** What a context is made with; see pol_ctx_options_init(). */
 typedef struct pol_ctx_options {
     size_t size;           /* set by pol_ctx_options_init() */
     const pol_mem *mem;    /* NULL: libc. Copied; the functions must outlive the context */
     pol_log_fn log;        /* NULL: silent */
-    void *log_user;
+    void *log_user;        /* handed to log */
     uint64_t hash_seed[2]; /* random and secret in production, constant in tests */
-    pol_limits limits;
+    pol_limits limits;     /* of policy documents */
 } pol_ctx_options;
 
 /**
@@ -74,12 +81,24 @@ POL_API void pol_ctx_options_init(pol_ctx_options *opts, size_t size);
  * zero: fine for tests, an invitation to collision attacks in production).
  *
  * @return POL_OK, POL_E_NOMEM, POL_E_ABI (size), POL_E_INVALID (an incomplete pol_mem)
+ *
+ * Thread class: any thread.
  */
 POL_API int pol_ctx_new(const pol_ctx_options *opts, pol_ctx **ret_ctx);
 
-/** Adds a reference and returns its argument; drops one and frees the context with the last.
- *  Objects made from a context hold a reference of their own. */
+/**
+ * Adds a reference and returns its argument.
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
 POL_API pol_ctx *pol_ctx_ref(pol_ctx *ctx);
+
+/**
+ * Drops a reference and frees the context with the last. Objects made from a context hold a
+ * reference of their own.
+ *
+ * Thread class: any thread.
+ */
 POL_API void pol_ctx_unref(pol_ctx *ctx);
 
 #ifdef __cplusplus

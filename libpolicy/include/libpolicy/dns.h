@@ -17,15 +17,15 @@
 extern "C" {
 #endif
 
-#define POL_DNS_GRANTEES 16
+#define POL_DNS_GRANTEES 16 /* groups that one answer can open addresses for */
 
 /** A query that was judged, and who gets the grants of its answer. A plain value. */
 typedef struct pol_dns_query {
-    pol_addr client;
-    uint16_t id, qtype, qclass;
+    pol_addr client;       /* who asked */
+    uint16_t id, qtype, qclass; /* of the message; RFC 1035 4.1.1, 3.2 */
     uint8_t kind;          /* enum pol_grant_kind its answers get */
-    uint8_t name_len;
-    uint8_t grantee_count;
+    uint8_t name_len;      /* octets of name */
+    uint8_t grantee_count; /* of grantees */
     uint64_t grantees[POL_DNS_GRANTEES]; /* group keys, in group order */
     char name[POL_NAME_MAX + 1];         /* text form, lower case, NUL-terminated */
 } pol_dns_query;
@@ -51,7 +51,7 @@ typedef struct pol_dns_learned {
     uint32_t addresses; /* reached from the question */
     uint32_t added;     /* new grants, over all grantees */
     uint32_t refreshed; /* grants that were there */
-    uint8_t rcode;
+    uint8_t rcode;      /* of the answer, RFC 1035 4.1.1 */
 } pol_dns_learned;
 
 /**
@@ -70,11 +70,12 @@ typedef struct pol_dns_learned {
 POL_API int pol_dns_learn(pol_worker *worker, const pol_dns_query *query, pol_bytes answer,
                           pol_mono now, pol_dns_learned *ret_learned);
 
+/** How a query is refused. */
 enum pol_dns_refusal {
     POL_DNS_NXDOMAIN, /* with extended error 15, Blocked (RFC 8914 4.16) */
     POL_DNS_REFUSED,  /* with extended error 18, Prohibited */
     POL_DNS_SERVFAIL, /* with extended error 0, Other */
-    POL_DNS_FORMERR
+    POL_DNS_FORMERR   /* the query cannot be read */
 };
 
 /**

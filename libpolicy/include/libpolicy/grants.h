@@ -2,6 +2,10 @@
 #ifndef LIBPOLICY_GRANTS_H
 #define LIBPOLICY_GRANTS_H
 
+/*
+ * What DNS answers have opened.
+ */
+
 #include <libpolicy/context.h>
 
 #ifdef __cplusplus
@@ -33,7 +37,7 @@ typedef struct pol_grants pol_grants;
 
 #define POL_NAME_MAX 255 /* octets of a name in text form, without NUL */
 
-/* What a grant is good for. */
+/** What a grant is good for. */
 enum pol_grant_kind {
     POL_GRANT_ALLOWED,  /* a rule allowed the name */
     POL_GRANT_OBSERVED, /* only audit mode let the query through: audit rules see it, enforce
@@ -41,14 +45,16 @@ enum pol_grant_kind {
     POL_GRANT_RECORDED  /* the name is known for the address but opens nothing */
 };
 
+/** Where a grant is in its life. */
 enum pol_grant_state {
-    POL_GRANT_LIVE,
+    POL_GRANT_LIVE, /* opens its address */
     POL_GRANT_HELD, /* past its time, kept for the flows open on it */
-    POL_GRANT_GONE
+    POL_GRANT_GONE  /* opens nothing and carries nothing */
 };
 
+/** How large a table is and how long grants live; see pol_grants_options_init(). */
 typedef struct pol_grants_options {
-    size_t size;
+    size_t size;                  /* set by pol_grants_options_init() */
     uint32_t capacity;            /* 65 536 grants in all */
     uint32_t addresses_per_name;  /* 1 000 for one (group, name); least recently used goes first */
     uint32_t names_per_address;   /* 256 for one (group, address); least recently used goes first */
@@ -58,23 +64,33 @@ typedef struct pol_grants_options {
                                      both ways (RFC 5382 REQ-5) */
 } pol_grants_options;
 
+/**
+ * Fills in the defaults. Call as pol_grants_options_init(&opts, sizeof(opts)).
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
 POL_API void pol_grants_options_init(pol_grants_options *opts, size_t size);
 
-/** @p opts may be NULL for the defaults.
- *  @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity of 0 or above 16 million) */
+/**
+ * Makes an empty table and takes all of its memory. @p opts may be NULL for the defaults.
+ *
+ * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity of 0 or above 16 million)
+ *
+ * Thread class: any thread.
+ */
 POL_API int pol_grants_new(pol_ctx *ctx, const pol_grants_options *opts, pol_grants **ret_grants);
 
-/** No worker may be attached any more. */
+/** Frees the table. No worker may be attached any more. */
 POL_API void pol_grants_free(pol_grants *grants);
 
 /** One grant, copied out. Moments are on the caller's monotonic clock. */
 typedef struct pol_grant {
     uint64_t group_key;   /* pol_policy_group_key(); 0 for names recorded without a group */
-    pol_addr addr;
+    pol_addr addr;        /* what it opens */
     uint8_t kind;         /* enum pol_grant_kind */
     uint8_t state;        /* enum pol_grant_state */
     uint8_t two_way;      /* has carried a flow with packets both ways */
-    uint8_t name_len;
+    uint8_t name_len;     /* octets of name */
     uint32_t flows;       /* open on it now */
     uint32_t ttl;         /* seconds, of the newest answer, before clamping */
     pol_mono learned;     /* first answer */
@@ -130,8 +146,9 @@ POL_API int pol_grants_restore(pol_grants *grants, const pol_grant *grant, pol_m
  */
 POL_API size_t pol_grants_expire(pol_grants *grants, pol_mono now, size_t budget);
 
+/** The numbers of a table since it was made. */
 typedef struct pol_grants_stats {
-    uint32_t capacity;
+    uint32_t capacity;        /* pol_grants_options.capacity */
     uint32_t live;            /* slots in use; held ones included */
     uint64_t learned;         /* new grants */
     uint64_t refreshed;       /* answers for a grant already there, remembered ones included */
@@ -143,7 +160,11 @@ typedef struct pol_grants_stats {
     uint64_t reserved[4];     /* zero */
 } pol_grants_stats;
 
-/** Thread class: reader. */
+/**
+ * Copies the numbers out. Each is read atomically, the set of them is not a snapshot.
+ *
+ * Thread class: reader. Allocates nothing.
+ */
 POL_API void pol_grants_stats_get(const pol_grants *grants, pol_grants_stats *ret_stats);
 
 #ifdef __cplusplus

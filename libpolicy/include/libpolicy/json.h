@@ -27,9 +27,8 @@ POL_API int pol_json_finding(const pol_finding *finding, pol_str node_id, char *
 
 /** One event as the wiretap shows a flow: the contract's keys, then ours (verdict, raw_verdict,
  *  group, rule, reason, vlan, sni, bytes, kind, generation; the end of a flow its cause; a query
- * its type, rcode, answers and what was learned). @p policy is that of the event's generation and
- * may be NULL;
- *  @p wall is the time of day of event->last. */
+ *  its type, rcode, answers and what was learned). @p policy is that of the event's generation and
+ *  may be NULL; @p wall is the time of day of event->last. */
 POL_API int pol_json_event(const pol_event *event, const pol_policy *policy, pol_str node_id,
                            pol_wall wall, char *buf, size_t capacity, size_t *ret_len);
 

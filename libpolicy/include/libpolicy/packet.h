@@ -2,6 +2,10 @@
 #ifndef LIBPOLICY_PACKET_H
 #define LIBPOLICY_PACKET_H
 
+/*
+ * Frames taken apart.
+ */
+
 #include <libpolicy/base.h>
 
 #ifdef __cplusplus
@@ -19,8 +23,8 @@ enum pol_link {
 /** Which end of the wire a frame came from. */
 enum pol_side {
     POL_SIDE_UNKNOWN, /* one port only: the worker infers it */
-    POL_SIDE_INSIDE,
-    POL_SIDE_OUTSIDE
+    POL_SIDE_INSIDE,  /* the clients' end, to which the sources of a policy belong */
+    POL_SIDE_OUTSIDE  /* the other end */
 };
 
 /** What a frame carries, as far as the parser could tell. */
@@ -30,7 +34,7 @@ enum pol_packet_kind {
     POL_PKT_BROKEN  /* not a frame at all */
 };
 
-/* Marks: what is odd about a packet. Several may be set. */
+/** Marks: what is odd about a packet. Several may be set. */
 enum pol_packet_mark {
     POL_MARK_MALFORMED = 1 << 0, /* lengths or headers contradict each other: denied */
     POL_MARK_TRUNCATED = 1 << 1, /* the capture holds fewer octets than were on the wire */
@@ -41,19 +45,19 @@ enum pol_packet_mark {
     POL_MARK_ICMP_ERROR = 1 << 5 /* an ICMP or ICMPv6 error; inner is valid */
 };
 
-/* tcp_flags, RFC 9293 3.1 */
+/** The bits of pol_packet.tcp_flags, RFC 9293 3.1. */
 enum pol_tcp_flag {
-    POL_TCP_FIN = 0x01,
-    POL_TCP_SYN = 0x02,
-    POL_TCP_RST = 0x04,
-    POL_TCP_PSH = 0x08,
-    POL_TCP_ACK = 0x10,
-    POL_TCP_URG = 0x20
+    POL_TCP_FIN = 0x01, /* no more data from the sender */
+    POL_TCP_SYN = 0x02, /* sequence numbers begin */
+    POL_TCP_RST = 0x04, /* the connection is reset */
+    POL_TCP_PSH = 0x08, /* data is to be handed on */
+    POL_TCP_ACK = 0x10, /* tcp_ack is valid */
+    POL_TCP_URG = 0x20  /* urgent data follows */
 };
 
 /** Addresses, protocol and ports. */
 typedef struct pol_tuple {
-    pol_addr src, dst;
+    pol_addr src, dst;           /* of the IP header, of one family */
     uint16_t src_port, dst_port; /* 0 where the protocol has none; ICMP and ICMPv6 queries:
                                     src_port is the identifier */
     uint8_t proto;               /* IANA protocol number */
@@ -64,12 +68,12 @@ typedef struct pol_tuple {
  * points into the frame.
  */
 typedef struct pol_packet {
-    pol_tuple tuple;
+    pol_tuple tuple;   /* who sent it to whom */
     uint8_t kind;      /* enum pol_packet_kind */
     uint8_t side;      /* enum pol_side; the parser leaves POL_SIDE_UNKNOWN */
     uint8_t hop_limit; /* TTL or hop limit */
     uint8_t tcp_flags; /* enum pol_tcp_flag, or-ed */
-    uint8_t icmp_type, icmp_code;
+    uint8_t icmp_type, icmp_code; /* of ICMP and ICMPv6; 0 for others */
     uint8_t vlan_count;   /* 802.1Q/802.1ad tags, outermost first; at most 2 are kept */
     uint8_t frag_more;    /* more fragments follow */
     uint16_t vlan[2];     /* VLAN identifiers, 0..4095 */
@@ -82,8 +86,8 @@ typedef struct pol_packet {
                              caller takes it from the offload header (gso_size). Without it, a
                              second DNS query could travel behind the one that is judged */
     uint32_t marks;       /* enum pol_packet_mark, or-ed */
-    uint32_t frag_id;
-    uint32_t tcp_seq, tcp_ack;
+    uint32_t frag_id;     /* identification that the pieces of a datagram share */
+    uint32_t tcp_seq, tcp_ack; /* sequence and acknowledgement number */
     uint32_t wire_len;    /* octets of the frame on the wire */
     uint32_t ip_len;      /* octets of the IP datagram, header included; what counters count */
     pol_bytes payload;    /* L4 payload as captured; what follows the IP header when NO_L4 */

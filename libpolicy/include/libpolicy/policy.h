@@ -43,6 +43,8 @@
  *
  * Reload: compile another policy and pol_worker_use() it under a higher generation, each worker
  * from its own thread, whenever it suits. Open flows are judged again at their next packet.
+ *
+ * docs/embedding.md leads from here to production; examples/ has a small program for each idea.
  */
 
 #include <libpolicy/audit.h>

@@ -14,29 +14,29 @@
  *
  * What all of them share:
  *
- *   A reply has TTL or hop limit 64, IPv4 has DF and no identification (RFC 6864 4.1), and there
- * are no IP options or extension headers. It is not padded to the shortest Ethernet frame, which is
- *   the driver's work.
+ * A reply has TTL or hop limit 64, IPv4 has DF and no identification (RFC 6864 4.1), and there are
+ * no IP options or extension headers. It is not padded to the shortest Ethernet frame, which is the
+ * driver's work.
  *
- *   Checksums are written in full (RFC 1071), never for the hardware to finish. The frame that is
- *   answered may have unfinished ones, may be longer than any MTU (a super-frame), and may be cut
- *   short by the capture; what an ICMP error quotes of it is quoted as it came.
+ * Checksums are written in full (RFC 1071), never for the hardware to finish. The frame that is
+ * answered may have unfinished ones, may be longer than any MTU (a super-frame), and may be cut
+ * short by the capture; what an ICMP error quotes of it is quoted as it came.
  *
- *   POL_E_INVALID, and nothing is written, where there is nobody to answer or nobody to answer as:
- *   no IP, a malformed packet, a later fragment; a source or destination that is no single host
- *   (0/8, 127/8, 224/3; ::, ::1, ff00::/8: RFC 1122 3.2.2, RFC 4443 2.4 e) or, on Ethernet, no
+ * POL_E_INVALID, and nothing is written, where there is nobody to answer or nobody to answer as:
+ * no IP, a malformed packet, a later fragment; a source or destination that is no single host
+ * (0/8, 127/8, 224/3; "::", "::1", ff00::/8: RFC 1122 3.2.2, RFC 4443 2.4 e) or, on Ethernet, no
  * single station (group bit, all zero); a link type other than Ethernet and raw IP; a packet that
  * is not of that frame. RFC 4443 2.4 e.3 would permit "packet too big" about a multicast
  * destination, but such an error cannot come from the group's address (RFC 4291 2.7), and ours has
  * no other.
  *
- *   POL_E_NOSPACE, and nothing is written but *ret_len, the length needed, when that is more than
- *   the capacity.
+ * POL_E_NOSPACE, and nothing is written but *ret_len, the length needed, when that is more than
+ * the capacity.
  *
- * @param packet   what pol_packet_parse() made of @p frame
- * @param frame    the frame that is not forwarded; does not overlap @p buf
- * @param link     its link type
- * @param ret_len  octets written
+ *   packet   what pol_packet_parse() made of frame
+ *   frame    the frame that is not forwarded; does not overlap buf
+ *   link     its link type
+ *   ret_len  octets written
  *
  * Thread class: any thread. Allocates nothing.
  */
@@ -53,10 +53,11 @@ extern "C" {
 
 /**
  * Writes the refusal of a packet, addressed to its sender, from the far end's address:
- *   TCP      RST as RFC 9293 3.10.7.1 builds it for a closed port: with the sequence number that
- * was acknowledged, or else acknowledging the whole segment other    ICMP 3/13 (RFC 1812 5.2.7.1)
- * or ICMPv6 1/1 (RFC 4443 3.1), quoting as much of the datagram as fits 576 (RFC 1812 4.3.2.3) or
- * 1280 octets
+ *
+ *   TCP    RST as RFC 9293 3.10.7.1 builds it for a closed port: with the sequence number that was
+ *          acknowledged, or else acknowledging the whole segment
+ *   other  ICMP 3/13 (RFC 1812 5.2.7.1) or ICMPv6 1/1 (RFC 4443 3.1), quoting as much of the
+ *          datagram as fits 576 (RFC 1812 4.3.2.3) or 1280 octets
  *
  * @return POL_OK
  *         POL_E_INVALID  as above; a RST; ICMP that is no query (RFC 1122 3.2.2, RFC 4443 2.4 e)

@@ -20,22 +20,35 @@ extern "C" {
 /** A sum over workers. Thread class: One thread at a time. */
 typedef struct pol_counters pol_counters;
 
+/** What a counter is called and what it counts. */
 typedef struct pol_counter_info {
     const char *name;   /* as in Prometheus: "dp_packets_total" */
     const char *labels; /* fixed labels: "direction=\"outbound\",proto=\"tcp\""; may be empty */
-    const char *unit;   /* "packets", "bytes", "millionths" (of a ratio), …; may be
-                           empty */
+    const char *unit;   /* "packets", "bytes", "millionths" (of a ratio), …; may
+                           be empty */
     const char *help;   /* one sentence: when it moves */
-    bool is_gauge;
+    bool is_gauge;      /* may go down */
     bool by_group;      /* has one value per group besides */
 } pol_counter_info;
 
+/** How many counters there are. */
 POL_API size_t pol_counter_count(void);
-/** NULL when @p index is out of range. Static storage. Counters of one name are neighbours. */
+
+/** What there is to know about a counter; NULL when @p index is out of range. Static storage.
+ *  Counters of one name are neighbours. */
 POL_API const pol_counter_info *pol_counter_describe(size_t index);
 
+/**
+ * Makes a sum over no worker, all values zero.
+ *
+ * @return POL_OK, POL_E_NOMEM
+ */
 POL_API int pol_counters_new(pol_ctx *ctx, pol_counters **ret_counters);
+
+/** Frees the sum; the workers keep theirs. */
 POL_API void pol_counters_free(pol_counters *counters);
+
+/** Makes it a sum over no worker again. */
 POL_API void pol_counters_clear(pol_counters *counters);
 
 /**

@@ -2,6 +2,10 @@
 #ifndef LIBPOLICY_TLS_H
 #define LIBPOLICY_TLS_H
 
+/*
+ * What TLS shows of itself in the clear.
+ */
+
 #include <libpolicy/base.h>
 
 #ifdef __cplusplus
@@ -25,8 +29,8 @@ extern "C" {
  */
 POL_API int pol_tls_server_name(pol_bytes stream, char name[256], size_t *ret_len);
 
-#define POL_CERTIFICATE_SUBJECT 1024
-#define POL_CERTIFICATE_NAMES   32768
+#define POL_CERTIFICATE_SUBJECT 1024  /* octets for a subject and its NUL */
+#define POL_CERTIFICATE_NAMES   32768 /* octets for all names and their NULs */
 
 /**
  * What a policy can ask of a server's certificate. Names are lower case without trailing dots,

@@ -53,7 +53,7 @@ extern "C" {
  */
 typedef struct pol_worker pol_worker;
 
-/* What to do with a packet, query or request. POL_DENY is zero, so a cleared struct is safe. */
+/** What to do with a packet, query or request. POL_DENY is zero, so a cleared struct is safe. */
 enum pol_action {
     POL_DENY = 0,  /* drop it silently */
     POL_ALLOW,     /* forward it */
@@ -63,7 +63,7 @@ enum pol_action {
     POL_ANSWER     /* drop the DNS query and answer it with pol_dns_refuse() */
 };
 
-/* XX(name, word, text): why. Words are stable and appear in JSON; the list grows at the end. */
+/** XX(name, word, text): why. Words are stable and appear in JSON; the list grows at the end. */
 #define POL_REASON_MAP(XX)                                                                         \
     XX(NO_POLICY, "no_policy", "no policy is in use yet")                                          \
     XX(RULE, "rule", "a rule matched")                                                             \
@@ -99,31 +99,39 @@ enum pol_action {
     XX(CERTIFICATE_MISSING, "certificate_missing",                                                 \
        "the server showed no certificate that could be read, in the time or size allowed")
 
+/** Why a verdict is what it is: pol_verdict.reason. */
 enum pol_reason {
 #define XX(name, word, text) POL_WHY_##name,
     POL_REASON_MAP(XX)
 #undef XX
-    POL_WHY_COUNT
+    POL_WHY_COUNT /* how many there are in this version */
 };
 
-/** "dns_expired"; "unknown" for a number out of range. Static storage. */
+/** The word of a reason, such as "dns_expired"; "unknown" for a number out of range. Static
+ *  storage. */
 POL_API const char *pol_reason_word(unsigned reason);
+
+/** A reason in a few English words, such as "a rule matched"; "unknown" for a number out of range.
+ *  Static storage. */
 POL_API const char *pol_reason_text(unsigned reason);
-/** "deny", "allow", "reject", "pending", "intercept", "answer". Static storage. */
+
+/** The word of an action: "deny", "allow", "reject", "pending", "intercept", "answer"; "unknown"
+ *  for a number out of range. Static storage. */
 POL_API const char *pol_action_word(unsigned action);
 
+/** The bits of pol_verdict.flags. */
 enum pol_verdict_flag {
     POL_V_OPENED = 1 << 0,       /* this packet opened the flow */
     POL_V_KNOWN = 1 << 1,        /* the packet belongs to a flow that was there */
     POL_V_REJUDGED = 1 << 2,     /* the flow was judged again (new generation or new facts) */
     POL_V_WATCHED = 1 << 3,      /* allowed whatever the TLS facts are; the rule may be corrected */
     POL_V_AUDIT = 1 << 4,        /* raw_action is a denial that audit mode softened */
-    POL_V_SIDE_INFERRED = 1 << 5,/* the side was not given by the port */
+    POL_V_SIDE_INFERRED = 1 << 5, /* the side was not given by the port */
     POL_V_REPLY = 1 << 6,        /* the packet goes from the flow's responder to its opener */
     POL_V_RELATED = 1 << 7,      /* an ICMP error that belongs to the flow */
     POL_V_NAMED = 1 << 8,        /* a rule with a hostname decided */
     POL_V_SNI_SEEN = 1 << 9,     /* a ClientHello with a server name was read on this flow */
-    POL_V_SNI_MISMATCH = 1 << 10,/* sni_check found a mismatch (log or enforce) */
+    POL_V_SNI_MISMATCH = 1 << 10, /* sni_check found a mismatch (log or enforce) */
     POL_V_CUT = 1 << 11          /* this packet turned an open flow into a denied one, or is the
                                     first since a tick did: of TCP, both ends are to be reset */
 };
@@ -133,9 +141,9 @@ typedef struct pol_verdict {
     uint8_t action;      /* enum pol_action: what to do */
     uint8_t raw_action;  /* what the rules said, before audit mode softened it */
     uint8_t side;        /* enum pol_side the packet came from, given or inferred */
-    uint8_t reserved0;
+    uint8_t reserved0;   /* zero */
     uint16_t reason;     /* enum pol_reason */
-    uint16_t reserved1;
+    uint16_t reserved1;  /* zero */
     uint32_t flags;      /* enum pol_verdict_flag, or-ed */
     uint32_t group;      /* index into the policy of `generation`, or POL_NONE; POL_PENDING: of the
                             first rule that waits */
@@ -143,9 +151,10 @@ typedef struct pol_verdict {
     uint64_t group_key;  /* stable across reloads; 0 without a group */
     uint64_t generation; /* of the policy that decided */
     uint64_t flow;       /* id within this worker, never reused; 0 when there is no entry */
-    uint64_t reserved[2];
+    uint64_t reserved[2]; /* zero */
 } pol_verdict;
 
+/** What happened. */
 enum pol_event_kind {
     POL_EV_FLOW_OPEN,   /* a flow was allowed, or waits for TLS */
     POL_EV_FLOW_UPDATE, /* its verdict, rule or server name changed */
@@ -156,11 +165,12 @@ enum pol_event_kind {
     POL_EV_DNS          /* a query was answered, refused or ran out of time */
 };
 
-enum pol_end { /* why a flow ended */
-    POL_END_NONE,
-    POL_END_FIN,
-    POL_END_RST,
-    POL_END_IDLE,
+/** Why a flow ended. */
+enum pol_end {
+    POL_END_NONE,    /* it has not ended */
+    POL_END_FIN,     /* both ends have closed it */
+    POL_END_RST,     /* one end has reset it */
+    POL_END_IDLE,    /* silent for longer than pol_idle allows */
     POL_END_POLICY,  /* it was denied after it had been opened; its end comes when the denied entry has
                         been silent for pol_idle.denied */
     POL_END_EVICTED, /* made room for another */
@@ -168,7 +178,7 @@ enum pol_end { /* why a flow ended */
     POL_END_FLUSHED  /* pol_worker_flush() */
 };
 
-#define POL_EVENT_ADDRESSES 16
+#define POL_EVENT_ADDRESSES 16 /* addresses of a DNS answer that an event has room for */
 
 /**
  * Something that happened. A plain value; indexes belong to the policy of verdict.generation.
@@ -176,12 +186,12 @@ enum pol_end { /* why a flow ended */
 typedef struct pol_event {
     uint8_t kind;        /* enum pol_event_kind */
     uint8_t end;         /* enum pol_end; FLOW_END only */
-    uint8_t icmp_type, icmp_code;
-    uint8_t name_len;
-    uint8_t fqdn_len;
+    uint8_t icmp_type, icmp_code; /* of the packet; 0 for other protocols */
+    uint8_t name_len;    /* octets of name */
+    uint8_t fqdn_len;    /* octets of fqdn */
     uint16_t vlan;       /* outermost VLAN identifier, 0 without a tag */
     pol_tuple tuple;     /* oriented as the flow was opened; DNS: client to resolver */
-    pol_verdict verdict;
+    pol_verdict verdict; /* of the flow, packet or query */
     uint64_t names_key;  /* group key under which names of the destination are known, for
                             pol_grants_names(): the deciding group's, or that of another group of
                             the opener if it has names and the deciding one has none */
@@ -191,7 +201,7 @@ typedef struct pol_event {
     uint64_t packets_out, packets_in; /* out: from the opener; in: to the opener */
     uint64_t bytes_out, bytes_in;     /* of IP datagrams */
     /* DNS only, and DENY events about a query: */
-    uint16_t qtype, qclass;
+    uint16_t qtype, qclass;  /* of the question, RFC 1035 3.2 */
     uint8_t rcode;           /* of the answer; 255 when there was none */
     uint8_t answer_count;    /* addresses reached from the question, at most 255 */
     uint16_t learned;        /* grants added or refreshed, over all groups */
@@ -213,19 +223,21 @@ typedef struct pol_idle {
     pol_mono denied;          /* 60 s */
 } pol_idle;
 
+/** What becomes of a TLS connection whose SNI is no name granted for its destination. */
 enum pol_sni_check {
-    POL_SNI_OFF,
+    POL_SNI_OFF,    /* nobody looks */
     POL_SNI_LOG,    /* a mismatch is reported (POL_V_SNI_MISMATCH) */
     POL_SNI_ENFORCE /* and denied, where a rule with a hostname decided */
 };
 
+/** What becomes of packets that belong to no flow. */
 enum pol_midstream {
     POL_MIDSTREAM_JUDGE, /* packets without a flow: from inside judged like an opening one; from
                             outside only during midstream_window, as the reply they would be */
     POL_MIDSTREAM_DENY   /* TCP that does not begin with a SYN is denied */
 };
 
-/* What is not an IP flow, or not one that policy can judge, each counted
+/** What is not an IP flow, or not one that policy can judge, each counted
  * (policyd_control_frames_total) and treated as pol_worker_options.control says. Where a kind
  * passes, it passes in link scope only. */
 enum pol_control {
@@ -242,31 +254,33 @@ enum pol_control {
     POL_CONTROL_MULTICAST, /* IP multicast from outside, of no kind above. What comes from inside is
                               judged like any packet */
     POL_CONTROL_OTHER,     /* every other EtherType and LLC frame */
-    POL_CONTROL_COUNT
+    POL_CONTROL_COUNT      /* how many kinds there are */
 };
 
+/** What is done with a kind of control traffic. */
 enum pol_control_policy {
-    POL_CONTROL_PASS,
+    POL_CONTROL_PASS,  /* in its place it passes */
     POL_CONTROL_JUDGE, /* like an ordinary packet (NDP, GROUPS, DHCP, DHCPV6); MULTICAST: passes
                           where an inside member joined the group and a rule allows that member the
                           group's address. Not for kinds without an IP header */
-    POL_CONTROL_DROP
+    POL_CONTROL_DROP   /* it never passes */
 };
 
-/* "arp", "ndp", "groups", "dhcp", "dhcpv6", "eapol", "lldp", "stp", "multicast", "other". Static
- * storage. */
+/** The word of a kind: "arp", "ndp", "groups", "dhcp", "dhcpv6", "eapol", "lldp", "stp", "multicast",
+ *  "other"; "unknown" for a number out of range. Static storage. */
 POL_API const char *pol_control_word(unsigned control);
 
+/** What a worker is made with; see pol_worker_options_init(). */
 typedef struct pol_worker_options {
-    size_t size;
+    size_t size;               /* set by pol_worker_options_init() */
     uint32_t flow_capacity;    /* 32 768; 0: no flow table (DNS and interception threads) */
     uint32_t event_capacity;   /* 4 096; rounded up to a power of two */
     uint32_t memo_capacity;    /* 8 192 names whose patterns are remembered */
     uint32_t pending_capacity; /* 2 048 flows whose ClientHello is being collected, 16 KiB each */
     uint32_t query_capacity;   /* 4 096 DNS queries on the wire without an answer yet */
     uint32_t stream_capacity;  /* 64 DNS over TCP streams, 64 KiB each way */
-    uint32_t fragment_capacity;/* 1 024 datagrams in pieces */
-    pol_idle idle;
+    uint32_t fragment_capacity; /* 1 024 datagrams in pieces */
+    pol_idle idle;             /* when flows are forgotten */
     pol_mono report_interval;  /* FLOW_ACTIVE at most this often per flow; 0: never (default) */
     pol_mono midstream_window; /* 120 s after the first packet */
     pol_mono query_timeout;    /* 5 s: how long a DNS answer may take */
@@ -280,16 +294,16 @@ typedef struct pol_worker_options {
     bool trust_all_resolvers;  /* captures and monitor ports; false */
     /* Borrowed for the call of pol_worker_new(). */
     const pol_prefix *inside;  /* one-port mode: what is inside; none: the union of all sources */
-    size_t inside_count;
-    const pol_addr *trusted_resolvers;
-    size_t trusted_resolver_count;
+    size_t inside_count;       /* of inside */
+    const pol_addr *trusted_resolvers; /* whose answers are believed; none: nobody's */
+    size_t trusted_resolver_count; /* of trusted_resolvers */
     const pol_addr *inside_resolvers; /* resolvers that ask on behalf of others: their queries are
                                          judged against the hostname rules of all groups */
-    size_t inside_resolver_count;
+    size_t inside_resolver_count; /* of inside_resolvers */
     pol_grants *grants;        /* may be NULL: no names. Must outlive the worker, which is a reader
                                   and, for DNS, a learner of it */
     const pol_addr *own;       /* addresses of this host: special, like private ones (grants.h) */
-    size_t own_count;
+    size_t own_count;          /* of own */
     uint8_t control[16];       /* enum pol_control_policy by enum pol_control; all POL_CONTROL_PASS
                                   but MULTICAST and OTHER, which are POL_CONTROL_DROP */
     uint32_t member_capacity;  /* 1 024 of each: multicast memberships, DHCP servers known, DHCP
@@ -301,6 +315,11 @@ typedef struct pol_worker_options {
                                   over. Borrowed for the call of pol_worker_new() */
 } pol_worker_options;
 
+/**
+ * Fills in the defaults. Call as pol_worker_options_init(&opts, sizeof(opts)).
+ *
+ * Thread class: any thread. Allocates nothing.
+ */
 POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
 
 /**
@@ -311,6 +330,9 @@ POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
  *         that is out of range, or POL_CONTROL_JUDGE for a kind without an IP header)
  */
 POL_API int pol_worker_new(pol_ctx *ctx, const pol_worker_options *opts, pol_worker **ret_worker);
+
+/** Frees the worker, its flows and the events that were not drained. Its flows are taken off their
+ *  grants, so the grant table must still be there. */
 POL_API void pol_worker_free(pol_worker *worker);
 
 /**
