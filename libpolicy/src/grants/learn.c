@@ -6,6 +6,7 @@ enum {
     SWEEP_EFFORT = 512,    /* slots of the table a lesson looks at for one that is gone */
     SWEEP_REWARD = 16,     /* more for each that it finds */
     PASS_EFFORT = 4096,    /* grants with flows that a lesson passes over */
+    VICTIMS = 3,           /* chosen for one grant, as long as flows begin on them */
     AHEAD = 8              /* addresses learned before another learner may have its turn */
 };
 
@@ -140,36 +141,44 @@ static uint32_t table_victim(pol_grants *grants, uint64_t key, struct work *work
     return sweep_victim(grants, EVICT_CANDIDATES + work->sweep, false, work);
 }
 
+/* A flow may begin on a victim between its choice and its release; then another one has to go. */
 static bool make_room(pol_grants *grants, uint64_t key, struct work *work)
 {
-    uint32_t victim = table_victim(grants, key, work);
-    bool gone, counted;
+    for (int i = 0; i < VICTIMS; i++) {
+        uint32_t victim = table_victim(grants, key, work);
+        bool gone, counted;
 
-    if (victim == POL_NONE)
-        return false;
-    counted = grants->slots[victim].counted_gone;
-    gone = slot_state(grants, &grants->slots[victim], work->now) == POL_GRANT_GONE;
-    if (!slot_release(grants, victim))
-        return false;
-    if (!gone)
-        BUMP(grants->stat_evicted_total);
-    else if (!counted)
-        BUMP(grants->stat_expired);
-    return true;
+        if (victim == POL_NONE)
+            return false;
+        counted = grants->slots[victim].counted_gone;
+        gone = slot_state(grants, &grants->slots[victim], work->now) == POL_GRANT_GONE;
+        if (!slot_release(grants, victim))
+            continue;
+        if (!gone)
+            BUMP(grants->stat_evicted_total);
+        else if (!counted)
+            BUMP(grants->stat_expired);
+        return true;
+    }
+    return false;
 }
 
 /* Evicts for the cap on names per address. False: every candidate carries a flow. */
 static bool cap_addr(pol_grants *grants, uint32_t set, struct work *work)
 {
-    uint32_t victim;
-
     if (grants->sets[set].count < grants->opts.names_per_address)
         return true;
-    victim = set_victim(grants, set, work);
-    if (victim == POL_NONE || !slot_release(grants, victim))
-        return false;
-    BUMP(grants->stat_evicted_address);
-    return true;
+    for (int i = 0; i < VICTIMS; i++) {
+        uint32_t victim = set_victim(grants, set, work);
+
+        if (victim == POL_NONE)
+            return false;
+        if (slot_release(grants, victim)) {
+            BUMP(grants->stat_evicted_address);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Evicts for the cap on addresses per name. A name may exceed it only by grants that carry flows;

@@ -248,6 +248,12 @@ static void slot_addr(const struct slot *slot, pol_addr *ret_addr)
     ret_addr->family = GET(slot->family);
 }
 
+/* What a slot holds is there as a whole before its version says so. */
+static void slot_begin(struct slot *slot)
+{
+    atomic_store_explicit(&slot->pin, GET(slot->pin) + (UINT64_C(1) << 32), memory_order_release);
+}
+
 static void link_by_addr(pol_grants *grants, uint32_t index)
 {
     struct slot *slot = &grants->slots[index];
@@ -258,7 +264,7 @@ static void link_by_addr(pol_grants *grants, uint32_t index)
     if (first != POL_NONE)
         grants->slots[first].prev = index;
     stripe_begin(grants, bucket);
-    atomic_store_explicit(&slot->pin, GET(slot->pin) + (UINT64_C(1) << 32), memory_order_release);
+    slot_begin(slot);
     SET(slot->next, first);
     SET(grants->by_addr[bucket], index);
     stripe_end(grants, bucket);
@@ -289,16 +295,22 @@ static void unlink_by_grant(pol_grants *grants, uint32_t index)
     *link = slot->grant_next;
 }
 
+/* Ends what the slot holds: who has found it can pin it no more. False when a flow holds it. */
+static bool slot_end(struct slot *slot)
+{
+    uint64_t pin = GET(slot->pin);
+
+    return flows_of(pin) == 0 &&
+           atomic_compare_exchange_strong_explicit(&slot->pin, &pin, pin + (UINT64_C(1) << 32),
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
 bool slot_release(pol_grants *grants, uint32_t index)
 {
     struct slot *slot = &grants->slots[index];
-    uint64_t pin = GET(slot->pin);
-    uint64_t idle = pin >> 32 << 32;
     pol_addr addr;
 
-    if (flows_of(pin) ||
-        !atomic_compare_exchange_strong_explicit(&slot->pin, &idle, idle + (UINT64_C(1) << 32),
-                                                 memory_order_acq_rel, memory_order_relaxed))
+    if (!slot_end(slot))
         return false;
     slot_addr(slot, &addr);
     unlink_by_addr(grants, index);
@@ -353,12 +365,15 @@ void slot_insert(pol_grants *grants, const pol_grant *grant, uint64_t hash,
     BUMP(grants->stat_learned);
 }
 
-/* A weaker kind begins anew in the slot of a grant that is gone. No reader may see the old kind
- * with the new times. */
-static void slot_take_over(pol_grants *grants, struct slot *slot, const pol_grant *grant)
+/* A weaker kind begins anew in the slot of a grant that is gone, as another grant: a reader whose
+ * clock is behind may have found the old one live, and must not pin this one for it. False when a
+ * flow was faster. */
+static bool slot_take_over(pol_grants *grants, struct slot *slot, const pol_grant *grant)
 {
     uint32_t bucket = bucket_of(grants, slot->addr_bits);
 
+    if (!slot_end(slot))
+        return false;
     stripe_begin(grants, bucket);
     SET(slot->kind, grant->kind);
     SET(slot->two_way, grant->two_way);
@@ -366,7 +381,9 @@ static void slot_take_over(pol_grants *grants, struct slot *slot, const pol_gran
     SET(slot->answered, grant->answered);
     SET(slot->used, grant->used);
     SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
+    slot_begin(slot);
     stripe_end(grants, bucket);
+    return true;
 }
 
 /* The newest answer extends the lifetime, never shortens it. */
@@ -397,9 +414,9 @@ void slot_refresh(pol_grants *grants, uint32_t index, const pol_grant *grant, po
     BUMP(grants->stat_refreshed);
     if (weaker && slot_state(grants, slot, now) != POL_GRANT_GONE)
         return;
-    if (weaker)
-        slot_take_over(grants, slot, grant);
-    else
+    if (weaker && !slot_take_over(grants, slot, grant))
+        return;
+    if (!weaker)
         slot_extend(grants, slot, grant);
     ADD(grants->gone, -(uint32_t)slot->counted_gone);
     slot->counted_gone = 0;

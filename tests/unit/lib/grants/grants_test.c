@@ -254,6 +254,21 @@ Test(grants, weaker_answer_takes_over_what_is_gone_with_its_own_times)
     cr_assert_eq(state(1, 1, 1100 * S), POL_GRANT_GONE);
 }
 
+/* A reader whose clock is behind has found it live. */
+Test(grants, what_was_taken_over_cannot_be_pinned_for_what_it_was)
+{
+    struct grants_hit old;
+
+    make();
+    learn(1, "a.example", 1, 60, 0);
+    cr_assert_eq(state(1, 1, 0), POL_GRANT_LIVE);
+    old = hits[0];
+    learn_kind(1, "a.example", 1, 60, 1000 * S, POL_GRANT_OBSERVED);
+    cr_assert_not(grants_pin(grants, old.slot, old.version));
+    pin(1, 1, 1000 * S);
+    cr_assert_eq(state(1, 1, 5000 * S), POL_GRANT_HELD);
+}
+
 Test(grants, weaker_grant_restored_extends_nothing)
 {
     pol_grant grant = {

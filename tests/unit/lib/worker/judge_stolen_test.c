@@ -8,10 +8,8 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "../base/paged_mem.h"
 #include "grants/table.h"
 #include "rig.h"
 
@@ -32,44 +30,6 @@ static struct {
     "'rules':[" first RULE("a") "," RULE("b") "," RULE("c") "," RULE("d") "," RULE("f") "]}]}"
 #define PENDING_RULE                                                                               \
     "{'id':'t','action':'deny','match':{'proto':'tcp','tls':{'sni':['x.example']}}},"
-
-/* --- memory whose pages can be protected ---------------------------------------------------- */
-
-static size_t page(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static void *take(void *user, size_t size)
-{
-    void *ptr;
-
-    (void)user;
-    if (size < page())
-        return malloc(size);
-    ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return ptr == MAP_FAILED ? NULL : ptr;
-}
-
-static void give(void *user, void *ptr, size_t size)
-{
-    (void)user;
-    if (size < page())
-        free(ptr);
-    else
-        munmap(ptr, size);
-}
-
-static void *resize(void *user, void *ptr, size_t old_size, size_t new_size)
-{
-    void *grown = take(user, new_size);
-
-    if (!grown)
-        return NULL;
-    memcpy(grown, ptr, old_size < new_size ? old_size : new_size);
-    give(user, ptr, old_size);
-    return grown;
-}
 
 static char *slots(void)
 {
@@ -106,7 +66,7 @@ static void faulted(int number, siginfo_t *info, void *context)
     if (thefts.done == thefts.wanted)
         return;
     mprotect(slots(), slots_size(), PROT_READ);
-    mprotect(slots() + at / page() * page(), page(), PROT_READ | PROT_WRITE);
+    mprotect(slots() + at / paged_size() * paged_size(), paged_size(), PROT_READ | PROT_WRITE);
 }
 
 static enum pol_action judge_under_theft(const pol_packet *packet, int wanted)
@@ -130,14 +90,10 @@ static enum pol_action judge_under_theft(const pol_packet *packet, int wanted)
 
 static void start(const char *policy)
 {
-    pol_mem mem = {NULL, take, resize, give};
-    pol_ctx_options opts;
-
-    pol_ctx_options_init(&opts, sizeof(opts));
-    opts.mem = &mem;
-    cr_assert_eq(pol_ctx_new(&opts, &rig.ctx), POL_OK);
+    rig.ctx = paged_ctx();
+    cr_assert_not_null(rig.ctx);
     pol_grants_options_init(&rig.grants_options, sizeof(rig.grants_options));
-    rig.grants_options.capacity = (uint32_t)(8 * page() / sizeof(struct slot));
+    rig.grants_options.capacity = (uint32_t)(8 * paged_size() / sizeof(struct slot));
     rig.grants_options.idle = POL_SECONDS;
     rig_start(&rig, policy);
 }
@@ -156,7 +112,7 @@ static void learn(const char *name, uint32_t ttl)
     char filler[32];
 
     rig_learn(&rig, "10.0.0.5", name, ADDRESS, ttl);
-    for (size_t i = 0; i <= page() / sizeof(struct slot); i++) {
+    for (size_t i = 0; i <= paged_size() / sizeof(struct slot); i++) {
         snprintf(filler, sizeof(filler), "f%u.example", ++fillers);
         rig_learn(&rig, "10.0.0.5", filler, "192.0.2.200", 600);
     }
