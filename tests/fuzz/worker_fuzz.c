@@ -2,9 +2,9 @@
 /*
  * A life of a worker. The input is a sequence of operations: frames made from templates with their
  * fields from the input (TCP segments in sequence, UDP, ICMP and its errors, DNS over UDP and TCP,
- * ClientHellos in pieces, fragments, control traffic, any octets), time, ticks, reloads, drains,
- * flushes. Tables are small, so they overflow. Two workers see the same: one is given packet by
- * packet, the other in batches.
+ * ClientHellos and certificates in pieces, fragments, control traffic, any octets), time, ticks,
+ * reloads, drains, flushes. Tables are small, so they overflow. Two workers see the same: one is
+ * given packet by packet, the other in batches.
  *
  *   - both give the same verdicts and events
  *   - verdicts are consistent in themselves, and a TCP packet to the one address that every policy
@@ -17,6 +17,7 @@
 #include <libpolicy/policy.h>
 
 #include "dnsmsg.h"
+#include "flight.h"
 #include "frames.h"
 #include "fuzz.h"
 #include "hello.h"
@@ -32,6 +33,8 @@ enum {
 };
 
 /* --- the world ------------------------------------------------------------------------------- */
+
+#define START (1000 * POL_SECONDS)
 
 static const char *const inside[] = {"10.0.0.5", "10.0.0.6", "10.1.0.7", "2001:db8:a::5"};
 /* Resolver, web server, the one nobody may reach, one that only a name opens. */
@@ -62,6 +65,8 @@ static const char *const documents[] = {
     "'proto':'tcp','dst_ports':[443],'tls':{'sni':{'exact':['api.example.com']}}}},"
     "{'id':'db','action':'allow','match':{'dst_cidrs':['198.51.100.0/24'],'proto':'tcp',"
     "'dst_ports':[5432,'5000-5100']}},"
+    "{'id':'san','action':'allow','match':{'proto':'tcp','dst_ports':[8443],'tls':{'server_san':"
+    "['db.example.com']}}},"
     "{'id':'ping','action':'allow','match':{'proto':'icmp','icmp_types':[0,8]}},"
     "{'id':'udp','action':'allow','match':{'proto':'udp','dst_ports':[5000,8443]}}]},"
     "{'id':'trial','mode':'audit','sources':{'cidrs':['10.1.0.0/16']},'default_action':'deny',"
@@ -84,9 +89,16 @@ static const char *const documents[] = {
     "{'id':'any','action':'allow','match':{'dns_hostname':'.*'}}]}]}",
 };
 
+/* What servers have said, among it a chain that does not verify. */
+static const char *const flights[] = {"plain.flight",     "direct.flight",  "ecdsa.flight",
+                                      "records.flight",   "tls13.flight",   "expired.flight",
+                                      "untrusted.flight", "resumed.flight", "retry.flight",
+                                      "odd.flight",       "warning.flight"};
+
 enum { DOCUMENTS = sizeof(documents) / sizeof(*documents) };
 
 static pol_policy *policies[DOCUMENTS];
+static struct flight anchors;
 
 static void compile_documents(void)
 {
@@ -95,6 +107,7 @@ static void compile_documents(void)
 
     if (policies[0])
         return;
+    flight_load(&anchors, "ca.pem");
     require(pol_ctx_new(NULL, &ctx) == POL_OK);
     for (size_t i = 0; i < DOCUMENTS; i++) {
         size_t len = strlen(documents[i]);
@@ -164,6 +177,8 @@ static void set_options(pol_worker_options *opts, uint8_t pick, uint8_t more)
     opts->stream_capacity = 2;
     opts->fragment_capacity = 3;
     opts->member_capacity = 2;
+    opts->certificate_capacity = 2;
+    opts->trust_anchors_pem = (pol_str){(const char *)anchors.bytes, anchors.len};
     opts->sni_check = (pick & 3) % 3;
     opts->reject_inside = pick & 4;
     opts->admit_outside = pick & 8;
@@ -195,6 +210,7 @@ static void engine_start(struct engine *engine, pol_ctx *ctx, const pol_worker_o
     require(pol_grants_new(ctx, &limits, &engine->grants) == POL_OK);
     opts.grants = engine->grants;
     require(pol_worker_new(ctx, &opts, &engine->worker) == POL_OK);
+    pol_worker_wall(engine->worker, START, UINT64_C(1780272000000));
 }
 
 static uint64_t value(const pol_counters *counters, const char *name)
@@ -559,6 +575,23 @@ static void send_hello(struct life *life, struct cursor *in)
         send_segment(life, in, &talk, POL_TCP_ACK, (pol_bytes){hello.bytes + cut, hello.len - cut});
 }
 
+/* From the server, in pieces of one length. */
+static void send_flight(struct life *life, struct cursor *in)
+{
+    static struct flight flight;
+    struct talk talk = read_talk(life, in);
+    uint8_t pick = cursor_u8(in);
+    size_t piece = pick & 0x80 ? 97 : 1200;
+
+    flight_load(&flight, flights[(pick & 15) % (sizeof(flights) / sizeof(*flights))]);
+    for (size_t at = 0; at < flight.len; at += piece) {
+        size_t left = flight.len - at;
+
+        send_segment(life, in, &talk, POL_TCP_ACK,
+                     (pol_bytes){flight.bytes + at, left < piece ? left : piece});
+    }
+}
+
 static void send_fragment(struct life *life, struct cursor *in)
 {
     struct talk talk = read_talk(life, in);
@@ -750,8 +783,9 @@ static void ask_proxy(struct life *life, struct cursor *in)
 }
 
 static void (*const senders[])(struct life *, struct cursor *) = {
-    send_tcp, send_tcp,  send_tcp,   send_udp,   send_udp,   send_icmp,       send_icmp_error,
-    send_any, send_dhcp, send_group, send_hello, send_hello, send_dns_stream, send_fragment,
+    send_tcp,   send_tcp,        send_tcp,        send_udp,      send_udp,
+    send_icmp,  send_icmp_error, send_any,        send_dhcp,     send_group,
+    send_hello, send_hello,      send_dns_stream, send_fragment, send_flight,
 };
 
 static void step(struct life *life, struct cursor *in)
@@ -842,7 +876,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     set_options(&opts, pick, more);
     engine_start(&life.one, life.ctx, &opts);
     engine_start(&life.twin, life.ctx, &opts);
-    life.now = 1000 * POL_SECONDS;
+    life.now = START;
     reload(&life, &in);
     memory = pol_worker_memory(life.one.worker);
     for (unsigned i = 0; i < STEPS && cursor_left(&in); i++) {

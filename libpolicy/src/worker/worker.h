@@ -99,7 +99,7 @@ struct pol_worker {
 #define WORKER_ENTER(worker)
 #else
 #define WORKER_ENTER(worker)                                                                       \
-    pol_worker *inside __attribute__((cleanup(worker_leave))) = worker_enter(worker)
+    pol_worker *inside __attribute__((cleanup(worker_leave), unused)) = worker_enter(worker)
 
 static inline pol_worker *worker_enter(pol_worker *worker)
 {
