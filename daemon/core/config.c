@@ -255,6 +255,10 @@ void config_report(struct text *errors, struct config_place place, const char *f
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
 
+    /* A value may hold a line break, or what a terminal would obey. */
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
     if (place.line)
         text_addf(errors, "%s:%zu:%zu: %s\n", place.source, place.line, place.column, message);
     else

@@ -135,6 +135,13 @@ Test(config, depth_without_end_is_refused_not_followed)
     cr_assert_not(read(yaml));
 }
 
+Test(config, error_is_one_line_whatever_the_value)
+{
+    cr_assert_not(read("http: {bind: \"a\\nb\\e[1m\\x7f\"}\n"));
+    cr_assert_eq(strchr(errors.ptr, '\n'), errors.ptr + errors.len - 1);
+    cr_assert_not_null(strstr(errors.ptr, "\"a?b?[1m?\""));
+}
+
 Test(config, key_ends_where_its_text_ends)
 {
     cr_assert_not(read("\"http\\0x\": {bind: 127.0.0.1:80}\nlog: {level: info}\n"));
