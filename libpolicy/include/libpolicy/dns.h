@@ -83,7 +83,7 @@ enum pol_dns_refusal {
  * the rcode, and an extended error if the query had an OPT record (RFC 6891 6.1.1).
  *
  * @return POL_OK, POL_E_NOSPACE (*ret_len is the length needed; 1 232 octets are always enough),
- *         POL_E_FORMAT (not a query that can be answered)
+ *         POL_E_FORMAT (not a query that can be answered), POL_E_INVALID (no such refusal)
  *
  * Thread class: any thread. Allocates nothing.
  */

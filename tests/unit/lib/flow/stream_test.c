@@ -112,6 +112,41 @@ Test(stream, consumed_octets_may_come_again)
     cr_assert(holds(stream, "defgh"));
 }
 
+static const struct {
+    int offset;
+    const char *text;
+    bool differs;
+} copies[] = {
+    {0, "abcd", false},
+    {0, "abxd", true},
+    {2, "cdzz", false}, /* beyond: not kept, yet */
+    {8, "ij", false},
+    {8, "ix", true},
+    {6, "zzij", false}, /* in a gap, then the same */
+    {6, "zzxj", true},
+    {-2, "zzab", false},
+    {-2, "zzxb", true},
+    {-4, "zzzz", false},
+    {CAPACITY, "x", false},
+    {CAPACITY + 9, "x", false},
+    {CAPACITY - 1, "xyz", false},
+};
+
+Test(stream, only_octets_that_are_kept_can_differ)
+{
+    struct stream *stream = take(UINT32_MAX - 1);
+
+    cr_assert_eq(add(stream, UINT32_MAX - 1, "abcd"), STREAM_OK);
+    cr_assert_eq(add(stream, UINT32_MAX - 1 + 8, "ij"), STREAM_OK);
+    for (size_t i = 0; i < sizeof(copies) / sizeof(*copies); i++) {
+        pol_bytes bytes = {(const uint8_t *)copies[i].text, strlen(copies[i].text)};
+
+        cr_expect_eq(stream_differs(stream, UINT32_MAX - 1 + (uint32_t)copies[i].offset, bytes),
+                     copies[i].differs, "%d %s", copies[i].offset, copies[i].text);
+    }
+    cr_expect(holds(stream, "abcd"), "nothing was added");
+}
+
 Test(stream, pool_gives_no_more_than_it_has)
 {
     uint32_t first = stream_take(&pool, 1);

@@ -92,3 +92,19 @@ Test(shape, names_and_suffixes_are_recognised_and_nothing_else)
             cr_assert_str_eq(text, cases[i].items, "%s: %s", cases[i].pattern, text);
     }
 }
+
+/* Beyond the room there is, the engine does it: nothing is left out. */
+Test(shape, as_many_alternatives_as_there_is_room_for)
+{
+    static struct shape shape;
+    char text[SHAPE_ITEMS * 8 + 8];
+    size_t len = 0;
+
+    for (unsigned i = 0; i < SHAPE_ITEMS; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s^n%u$", i ? "|" : "", i);
+    cr_assert(shape_of((pol_str){text, len}, &shape));
+    cr_assert_eq(shape.count, SHAPE_ITEMS);
+    cr_assert(str_equal(shape.items[SHAPE_ITEMS - 1].literal, STR("n127")));
+    len += (size_t)snprintf(text + len, sizeof(text) - len, "|^n$");
+    cr_assert_not(shape_of((pol_str){text, len}, &shape));
+}

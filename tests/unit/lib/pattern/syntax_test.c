@@ -44,6 +44,7 @@ static const struct {
     {"[\\E]a]", "\\E", "offset 1;"},
     {"(?x)a # [", "flag x", "offset 2;"},
     {"(?m)^a", "flag m", "offset 2;"},
+    {"(?iJ)(?<n>a)|(?<n>b)", "flag J", "offset 3;"},
     {"[a](?=b)", "look-ahead", "offset 3;"},
     {"[]a](?=b)", "look-ahead", "offset 4;"},
     {"[^]a](?=b)", "look-ahead", "offset 5;"},

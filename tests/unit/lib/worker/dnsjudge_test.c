@@ -188,3 +188,80 @@ Test(dnsjudge, answer_without_room_is_said_to_be_so)
                                &rig.learned),
                  POL_E_FULL);
 }
+
+Test(dnsjudge, an_answer_that_is_none_teaches_nothing_and_is_counted)
+{
+    static const char count[] = "dns_upstream_mismatch_total";
+    pol_bytes answer;
+
+    rig_start(&rig, POLICY(GROUP("g", "enforce", "", HOST("a", "allow", ".*"))));
+    rig_ask(&rig, "10.0.0.5", "a.example");
+    dnsmsg_response(&rig.answer, &rig.asked, 0);
+    answer = (pol_bytes){rig.answer.bytes, rig.answer.len};
+    rig.learned.added = 77;
+    cr_expect_eq(
+        pol_dns_learn(rig.worker, &rig.query, (pol_bytes){answer.ptr, 11}, rig.now, &rig.learned),
+        POL_E_FORMAT);
+    cr_expect_eq(rig_counter(&rig, count, "reason=\"parse\""), 1);
+    rig.query.id++;
+    cr_expect_eq(pol_dns_learn(rig.worker, &rig.query, answer, rig.now, &rig.learned),
+                 POL_E_FORMAT);
+    cr_expect_eq(rig_counter(&rig, count, "reason=\"txid\""), 1);
+    rig.query.id--;
+    rig.query.qtype++;
+    cr_expect_eq(pol_dns_learn(rig.worker, &rig.query, answer, rig.now, &rig.learned),
+                 POL_E_FORMAT);
+    cr_expect_eq(rig_counter(&rig, count, "reason=\"question\""), 1);
+    cr_expect_eq(rig.learned.added, 77, "nothing is written");
+}
+
+static const struct {
+    enum pol_dns_refusal refusal;
+    uint8_t rcode; /* RFC 1035 4.1.1 */
+} refusals[] = {
+    {POL_DNS_NXDOMAIN, 3},
+    {POL_DNS_REFUSED, 5},
+    {POL_DNS_SERVFAIL, 2},
+    {POL_DNS_FORMERR, 1},
+};
+
+Test(dnsjudge, a_refusal_answers_the_query_in_its_own_words)
+{
+    struct dnsmsg query;
+    uint8_t answer[1232];
+    size_t len;
+
+    dnsmsg_query(&query, "a.example", 1, 7, 0);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+        cr_assert_eq(pol_dns_refuse((pol_bytes){query.bytes, query.len}, refusals[i].refusal,
+                                    answer, sizeof(answer), &len),
+                     POL_OK);
+        cr_expect_eq(len, query.len, "the header and the question");
+        cr_expect_eq(memcmp(answer, query.bytes, 2), 0, "the query's id");
+        cr_expect(answer[2] & 0x80, "a response");
+        cr_expect_eq(answer[3] & 0xf, refusals[i].rcode);
+        cr_expect_eq(memcmp(answer + 12, query.bytes + 12, len - 12), 0);
+    }
+}
+
+Test(dnsjudge, what_cannot_be_refused_is_said_to_be_so)
+{
+    struct dnsmsg query;
+    pol_bytes bytes = {query.bytes, 0};
+    uint8_t answer[1232];
+    size_t len = 0;
+
+    dnsmsg_query(&query, "a.example", 1, 7, 0);
+    bytes.len = query.len;
+    cr_expect_eq(pol_dns_refuse(bytes, (enum pol_dns_refusal)9, answer, sizeof(answer), &len),
+                 POL_E_INVALID);
+    cr_expect_eq(pol_dns_refuse(bytes, POL_DNS_REFUSED, answer, 20, &len), POL_E_NOSPACE);
+    cr_expect_eq(len, query.len);
+    bytes.len = 11;
+    cr_expect_eq(pol_dns_refuse(bytes, POL_DNS_REFUSED, answer, sizeof(answer), &len),
+                 POL_E_FORMAT);
+    query.bytes[2] |= 0x80;
+    bytes.len = query.len;
+    cr_expect_eq(pol_dns_refuse(bytes, POL_DNS_REFUSED, answer, sizeof(answer), &len), POL_E_FORMAT,
+                 "a response");
+}

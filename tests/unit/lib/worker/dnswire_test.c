@@ -311,3 +311,233 @@ Test(dnswire, icmp_error_about_a_query_that_ran_out_is_unrelated)
     cr_assert_eq(rig_judge(&rig, &error), POL_DENY);
     cr_assert_eq(rig.verdict.reason, POL_WHY_UNRELATED);
 }
+
+/* Where nobody says which side a packet comes from, the query went by before we saw it. */
+Test(dnswire, the_answer_to_a_denied_query_does_not_pass)
+{
+    pol_packet asked, answered;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "b.example");
+    asked.side = POL_SIDE_UNKNOWN;
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ANSWER);
+    answered = answer(&asked, "b.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_NO_RULE);
+    cr_expect_eq(rig.verdict.side, POL_SIDE_OUTSIDE);
+    cr_expect(rig.verdict.flags & POL_V_REPLY);
+    cr_expect_eq(grants(), 0);
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_UNSOLICITED, "it counts once");
+}
+
+Test(dnswire, a_response_from_a_client_is_an_ordinary_packet)
+{
+    pol_packet sent;
+
+    start("{'default_policy':'allow','source_groups':[{'id':'g','mode':'enforce','sources':"
+          "{'cidrs':['10.0.0.0/8']},'rules':[{'id':'n','action':'allow','match':"
+          "{'dns_hostname':'^a$'}}]}]}");
+    sent = query("192.0.2.53", "b.example");
+    cr_assert_eq(rig_judge(&rig, &sent), POL_ANSWER);
+    rig.asked.bytes[2] |= 0x80;
+    cr_assert_eq(rig_judge(&rig, &sent), POL_ALLOW);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_POLICY_DEFAULT);
+}
+
+Test(dnswire, a_reload_judges_an_open_query_again)
+{
+    pol_packet asked, answered;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    rig_use(&rig, "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']},"
+                  "'rules':[{'id':'n','action':'allow','match':{'dns_hostname':'^c$'}}]}]}");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ANSWER);
+    cr_expect_eq(rig.verdict.generation, 2);
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_UNSOLICITED);
+}
+
+/* What follows the first fragment cannot be read; only addresses have to be. */
+Test(dnswire, the_first_fragment_of_an_answer_passes_unless_it_may_hide_addresses)
+{
+    static const struct {
+        uint16_t type;
+        enum pol_action action;
+    } types[] = {
+        {1, POL_DENY},   {28, POL_DENY},  {64, POL_DENY},  {65, POL_DENY},
+        {255, POL_DENY}, {16, POL_ALLOW}, {15, POL_ALLOW},
+    };
+
+    start(POLICY);
+    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+        pol_packet asked, answered;
+
+        dnsmsg_query(&rig.asked, "a.example", types[i].type, 7, 0);
+        asked = packet_udp("10.0.0.5", 40000, "192.0.2.53", 53,
+                           (pol_bytes){rig.asked.bytes, rig.asked.len});
+        cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+        answered = answer(&asked, "a.example");
+        answered = packet_fragment(&answered, (uint32_t)i + 1, 0, true, answered.payload);
+        cr_expect_eq(rig_judge(&rig, &answered), types[i].action, "type %u", types[i].type);
+        if (types[i].action == POL_DENY)
+            cr_expect_eq(rig.verdict.reason, POL_WHY_FRAGMENT, "type %u", types[i].type);
+    }
+}
+
+Test(dnswire, an_icmp_error_belongs_to_an_open_query_however_many_came_later)
+{
+    pol_packet asked, other, error;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    error = packet_icmp_error("198.51.100.9", 3, 1, &asked);
+    error.side = POL_SIDE_OUTSIDE;
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    other = asked;
+    for (uint16_t port = 40001; port < 40004; port++) {
+        other.tuple.src_port = port;
+        cr_assert_eq(rig_judge(&rig, &other), POL_ALLOW);
+    }
+    cr_assert_eq(rig_judge(&rig, &error), POL_ALLOW);
+    error.inner.src_port = 40009;
+    cr_assert_eq(rig_judge(&rig, &error), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_UNRELATED);
+}
+
+/* It is in no group itself; it asks for every one. */
+Test(dnswire, an_inside_resolver_may_connect_over_tcp_where_any_group_has_hostnames)
+{
+    static const pol_addr resolver = {4, {10, 0, 0, 5}};
+    pol_packet syn = rig_syn("10.0.0.5", 40001, "192.0.2.53", 53);
+
+    rig_options(&rig)->inside_resolvers = &resolver;
+    rig_options(&rig)->inside_resolver_count = 1;
+    start("{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.7.0.0/16']},"
+          "'rules':[{'id':'n','action':'allow','match':{'dns_hostname':'^a$'}}]}]}");
+    connect_tcp();
+    rig_use(&rig, "{}");
+    cr_assert_neq(rig_judge(&rig, &syn), POL_ALLOW, "no group has");
+}
+
+Test(dnswire, tcp_answer_without_a_question_ends_the_flow)
+{
+    pol_packet syn, reply;
+
+    start(POLICY);
+    syn = connect_tcp();
+    dnsmsg_query(&rig.asked, "a.example", 1, 7, 0);
+    dnsmsg_response(&rig.answer, &rig.asked, 0);
+    dnsmsg_address(&rig.answer, "a.example", 60, "192.0.2.1");
+    syn = rig_data(&syn, (pol_bytes){NULL, 0});
+    reply = packet_reply(&syn, POL_TCP_ACK, 5001, framed(&rig.answer));
+    cr_assert_eq(rig_judge(&rig, &reply), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_UNSOLICITED);
+    cr_expect_eq(rig_counter(&rig, "policyd_dns_unsolicited_total", ""), 1);
+    cr_expect_eq(grants(), 0);
+    cr_expect_eq(rig.worker->dns_streams.used, 0);
+}
+
+/* A grant that an open flow holds makes no room for another. */
+static void fill_grants(void)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 50000, "192.0.2.9", 80);
+
+    pol_grants_options_init(&rig.grants_options, sizeof(rig.grants_options));
+    rig.grants_options.capacity = 1;
+    start(POLICY);
+    rig_learn(&rig, "10.0.0.5", "a.example", "192.0.2.9", 60);
+    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
+}
+
+Test(dnswire, an_answer_without_room_does_not_pass)
+{
+    pol_packet asked, answered, syn, data;
+
+    fill_grants();
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_NO_ROOM);
+
+    syn = connect_tcp();
+    data = rig_data(&syn, framed(&rig.asked));
+    cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
+    answered = packet_reply(&data, POL_TCP_ACK, 5001, framed(&rig.answer));
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_NO_ROOM);
+}
+
+/* Octets are kept until the other end has them all: an old or partial acknowledgement frees none
+ * that could still be sent again in another form. */
+Test(dnswire, tcp_octets_stay_until_all_of_them_are_acknowledged)
+{
+    pol_packet syn, data, ack;
+    uint32_t end;
+
+    start(POLICY);
+    syn = connect_tcp();
+    dnsmsg_query(&rig.asked, "a.example", 1, 7, 0);
+    data = rig_data(&syn, framed(&rig.asked));
+    cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
+    end = data.tcp_seq + (uint32_t)data.payload.len;
+    ack = packet_reply(&data, POL_TCP_ACK, 5001, (pol_bytes){NULL, 0});
+    for (int32_t behind = (int32_t)data.payload.len; behind > 0; behind -= 10) {
+        ack.tcp_ack = end - (uint32_t)behind;
+        cr_assert_eq(rig_judge(&rig, &ack), POL_ALLOW);
+        cr_assert_eq(rig.worker->dns_streams.used, 1, "%d octets behind", behind);
+    }
+    ack.tcp_ack = end;
+    cr_assert_eq(rig_judge(&rig, &ack), POL_ALLOW);
+    cr_assert_eq(rig.worker->dns_streams.used, 0);
+}
+
+static const struct {
+    const char *why;
+    uint8_t flags;
+    int32_t from; /* relative to the first octet */
+} strays[] = {
+    {"urgent octets, which a receiver may take out of the stream", POL_TCP_ACK | POL_TCP_URG, 0},
+    {"octets before the stream", POL_TCP_ACK, -5},
+    {"octets far beyond the buffer", POL_TCP_ACK, 1 << 20},
+};
+
+Test(dnswire, tcp_octets_that_cannot_be_judged_end_the_flow)
+{
+    for (size_t i = 0; i < sizeof(strays) / sizeof(*strays); i++) {
+        pol_packet syn, data;
+
+        start(POLICY);
+        syn = connect_tcp();
+        dnsmsg_query(&rig.asked, "a.example", 1, 7, 0);
+        data = rig_data(&syn, framed(&rig.asked));
+        data.tcp_flags = strays[i].flags;
+        data.tcp_seq += (uint32_t)strays[i].from;
+        cr_expect_eq(rig_judge(&rig, &data), POL_DENY, "%s", strays[i].why);
+        cr_expect_eq(rig.verdict.reason, POL_WHY_MALFORMED, "%s", strays[i].why);
+        rig_stop(&rig);
+    }
+}
+
+Test(dnswire, tcp_octets_that_are_no_dns_pass_where_names_do_not_matter_any_more)
+{
+    pol_packet syn, data;
+
+    start(POLICY);
+    syn = connect_tcp();
+    rig_use(&rig, "{'default_policy':'allow'}");
+    data = rig_data(&syn, bytes_from("\0\14GET / HTTP/1.0\r\n\r\n"));
+    data.payload.len = 20;
+    cr_assert_eq(rig_judge(&rig, &data), POL_ALLOW);
+    rig_stop(&rig);
+
+    start(POLICY);
+    syn = connect_tcp();
+    rig_use(&rig, "{'default_policy':'deny'}");
+    data = rig_data(&syn, data.payload);
+    cr_assert_neq(rig_judge(&rig, &data), POL_ALLOW);
+}
