@@ -75,7 +75,7 @@ enum pol_action {
     XX(NEED_TLS, "need_tls", "waiting for the TLS ClientHello or certificate")                     \
     XX(NOT_TLS, "not_tls", "the flow does not speak TLS where a rule needs it")                    \
     XX(TLS_INCOMPLETE, "tls_incomplete", "no complete ClientHello in the time or size allowed")    \
-    XX(PENDING_FULL, "pending_full", "too many flows wait for a ClientHello")                      \
+    XX(PENDING_FULL, "pending_full", "too many flows wait for a ClientHello or a certificate")     \
     XX(SNI_MISMATCH, "sni_mismatch", "the SNI is missing or no name granted for the address")      \
     XX(INTERCEPT_TOO_LATE, "intercept_too_late", "an intercept rule was reached after forwarding") \
     XX(DNS_EXPIRED, "dns_expired", "the name that would open this address has expired")            \
@@ -302,7 +302,8 @@ typedef struct pol_worker_options {
     size_t inside_resolver_count; /* of inside_resolvers */
     pol_grants *grants;        /* may be NULL: no names. Must outlive the worker, which is a reader
                                   and, for DNS, a learner of it */
-    const pol_addr *own;       /* addresses of this host: special, like private ones (grants.h) */
+    const pol_addr *own;       /* addresses of this host: special, like private ones: a name opens
+                                  them only where the rule lists them, too */
     size_t own_count;          /* of own */
     uint8_t control[16];       /* enum pol_control_policy by enum pol_control; all POL_CONTROL_PASS
                                   but MULTICAST and OTHER, which are POL_CONTROL_DROP */
