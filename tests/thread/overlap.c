@@ -78,7 +78,8 @@ static int end_of(char *said, size_t capacity)
 {
     static const struct rlimit no_core = {0, 0};
     int ends[2], status = 0;
-    ssize_t len;
+    size_t len = 0;
+    ssize_t more;
     pid_t pid;
 
     if (pipe(ends) != 0 || (pid = fork()) < 0)
@@ -90,8 +91,11 @@ static int end_of(char *said, size_t capacity)
         _exit(0);
     }
     close(ends[1]);
-    len = read(ends[0], said, capacity - 1);
-    said[len > 0 ? len : 0] = '\0';
+    /* Some C libraries write the sentence in pieces. */
+    while ((more = read(ends[0], said + len, capacity - 1 - len)) > 0)
+        len += (size_t)more;
+    said[len] = '\0';
+    close(ends[0]);
     waitpid(pid, &status, 0);
     return status;
 }
