@@ -5,6 +5,7 @@
 
 #include "base/slice.h"
 #include "parsed.h"
+#include "policy/diag.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -110,4 +111,40 @@ Test(json_diags, warnings_are_listed_but_are_no_errors)
     cr_assert_eq(pol_json_errors(diags, text, sizeof(text), &len), POL_OK);
     cr_expect(str_equal((pol_str){text, len}, STR("{\"error\":\"\",\"errors\":[]}")));
     pol_diags_free(diags);
+}
+
+static const struct {
+    uint32_t code;
+    const char *name;
+} codes[] = {
+#define XX(word, number, what) {number, #word},
+    POL_DIAG_MAP(XX)
+#undef XX
+        {9999, "OTHER"}, /* as an older library would call a code of a newer one */
+};
+
+/* What a script looks at: every code under its own name, and errors apart from warnings. */
+Test(json_diags, every_code_has_its_name)
+{
+    for (size_t i = 0; i < COUNT(codes); i++) {
+        struct pol_diags *diags = NULL;
+        const cJSON *diag;
+        char name[32] = "";
+        cJSON *root;
+        size_t len = 0;
+
+        for (size_t at = 0; codes[i].name[at]; at++)
+            name[at] = ascii_lower(codes[i].name[at]);
+        cr_assert_eq(diag_new(ctx, &diags), POL_OK);
+        diag_offset(diags, codes[i].code, POL_NONE, 0, "words");
+        cr_assert_eq(diag_finish(diags, STR("{}")), POL_OK);
+        cr_assert_eq(pol_json_diags(diags, text, sizeof(text), &len), POL_OK);
+        root = parsed(text, len);
+        diag = cJSON_GetArrayItem(root, 0);
+        expect_diag(diag, pol_diags_at(diags, 0));
+        expect_text(diag, "name", name);
+        expect_text(diag, "severity", codes[i].code < 100 ? "error" : "warning");
+        cJSON_Delete(root);
+        pol_diags_free(diags);
+    }
 }

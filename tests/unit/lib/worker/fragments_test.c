@@ -55,6 +55,8 @@ static const struct {
 } datagrams[] = {
     {{{0, 8, true, true}, {8, 8, true, true}, {16, 4, false, true}}, true},
     {{{0, 8, true, true}, {16, 4, false, true}, {8, 8, true, true}}, true},
+    {{{0, 8, true, true}, {24, 4, false, true}, {16, 8, true, true}, {8, 8, true, true}}, true},
+    {{{0, 8, true, true}, {24, 4, false, true}, {16, 8, true, true}, {16, 8, true, false}}, false},
     {{{0, 8, true, true}, {16, 8, true, true}}, false},
     {{{0, 8, true, true}, {0, 8, true, false}}, false},   /* the same again */
     {{{0, 16, true, true}, {8, 16, true, false}}, false}, /* overlaps */
