@@ -124,50 +124,58 @@ static int check_place(struct check *check, struct pm_place *place, bool host, c
     return rc;
 }
 
-/* `part` is the list's name, `what` what its keys are. */
-static int check_pairs(struct check *check, struct pm_pairs *pairs, bool patterns,
-                       const char *field, const char *part, const char *what)
+/* What a fault calls a pair; false when its key is empty, which is a fault of its own. `part` is
+ * the list's name, `what` what its keys are. */
+static bool name_pair(struct check *check, const struct pm_pair *pair, const char *field,
+                      const char *part, const char *what, char name[FIELD_BYTES])
+{
+    if (!check_trim(pair->key.text).len) {
+        check_fault(check, POL_DIAG_MISSING, pair->key.at, "%s.%s has empty %s", field, part, what);
+        return false;
+    }
+    snprintf(name, FIELD_BYTES, "%s.%s[%.*s]", field, part, DIAG_ECHO(pair->key.text));
+    return true;
+}
+
+static void check_values(struct check *check, const struct pm_pairs *pairs, const char *field,
+                         const char *part, const char *what)
 {
     char name[FIELD_BYTES];
-    int rc;
 
     for (uint32_t i = 0; i < pairs->count; i++) {
-        struct pm_pair *pair = &pairs->items[i];
+        const struct pm_pair *pair = &pairs->items[i];
 
-        if (!check_trim(pair->key.text).len) {
-            check_fault(check, POL_DIAG_MISSING, pair->key.at, "%s.%s has empty %s", field, part,
-                        what);
-            continue;
-        }
-        snprintf(name, sizeof(name), "%s.%s[%.*s]", field, part, DIAG_ECHO(pair->key.text));
-        if (patterns) {
-            rc = check_regex(check, &pair->regex, false, name, "");
-            if (rc < 0)
-                return rc;
-        } else if (!pair->values.count && pair->values.at != POL_NONE) {
+        if (name_pair(check, pair, field, part, what, name) && !pair->values.count &&
+            pair->values.at != POL_NONE)
             check_fault(check, POL_DIAG_MISSING, pair->key.at, "%s cannot be empty", name);
-        }
     }
-    return POL_OK;
+}
+
+static int check_patterns(struct check *check, struct pm_pairs *pairs, const char *field,
+                          const char *part, const char *what)
+{
+    char name[FIELD_BYTES];
+    int rc = POL_OK;
+
+    for (uint32_t i = 0; i < pairs->count && rc == POL_OK; i++) {
+        if (name_pair(check, &pairs->items[i], field, part, what, name))
+            rc = check_regex(check, &pairs->items[i].regex, false, name, "");
+    }
+    return rc;
 }
 
 static int check_fields(struct check *check, struct pm_fields *fields, bool query,
                         const char *field)
 {
     const char *what = query ? "key" : "header name";
-    int rc;
 
     if (!fields->set)
         return POL_OK;
     if (!fields->broken && !has_text(&fields->require) && !has_text(&fields->deny) &&
         !fields->exact.count && !fields->regex.count)
         check_fault(check, POL_DIAG_MISSING, fields->at, "%s matcher cannot be empty", field);
-    rc = check_pairs(check, &fields->exact, false, field, query ? "key_values_exact" : "exact",
-                     what);
-    if (rc < 0)
-        return rc;
-    return check_pairs(check, &fields->regex, true, field, query ? "key_values_regex" : "regex",
-                       what);
+    check_values(check, &fields->exact, field, query ? "key_values_exact" : "exact", what);
+    return check_patterns(check, &fields->regex, field, query ? "key_values_regex" : "regex", what);
 }
 
 static int check_http(struct check *check, struct pm_http *http)

@@ -541,3 +541,45 @@ Test(dnswire, tcp_octets_that_are_no_dns_pass_where_names_do_not_matter_any_more
     data = rig_data(&syn, data.payload);
     cr_assert_neq(rig_judge(&rig, &data), POL_ALLOW);
 }
+
+/* The client is gone before the answer comes: its error goes to a resolver it may speak to. */
+Test(dnswire, a_clients_icmp_error_about_an_answer_passes_to_a_trusted_resolver_only)
+{
+    pol_packet asked, answered, error;
+
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+    error = packet_icmp_error("10.0.0.5", 3, 3, &answered);
+    error.side = POL_SIDE_INSIDE;
+    cr_assert_eq(rig_judge(&rig, &error), POL_ALLOW);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_QUERY);
+    cr_expect(rig.verdict.flags & POL_V_RELATED);
+    answered.tuple.src = addr_from("198.51.100.53");
+    error = packet_icmp_error("10.0.0.5", 3, 3, &answered);
+    error.side = POL_SIDE_INSIDE;
+    cr_assert_eq(rig_judge(&rig, &error), POL_DENY);
+}
+
+Test(dnswire, the_oldest_query_makes_room_and_is_reported)
+{
+    pol_packet first, second, answered;
+
+    rig_options(&rig)->query_capacity = 1;
+    start(POLICY);
+    first = query("192.0.2.53", "a.example");
+    answered = answer(&first, "a.example");
+    second = first;
+    second.tuple.src_port = 40001;
+    cr_assert_eq(rig_judge(&rig, &first), POL_ALLOW);
+    cr_assert_eq(rig_judge(&rig, &second), POL_ALLOW);
+    rig_drain(&rig);
+    cr_assert_not_null(rig_event(&rig, POL_EV_DNS));
+    cr_expect_eq(rig_event(&rig, POL_EV_DNS)->rcode, 255, "no answer came");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_UNSOLICITED);
+    answered = packet_reply(&second, 0, 0, answered.payload);
+    cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
+}
