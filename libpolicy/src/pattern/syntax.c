@@ -39,6 +39,7 @@ static const struct construct escapes[] = {
     {"R", "\\R", "names hold no line breaks"},
     {"Q", "\\Q", "escape single characters with a backslash"},
     {"E", "\\E", leave_out},
+    {"c", "\\c", "write the octet as \\xHH"},
 };
 
 static int refuse(char *error, size_t at, const char *name, const char *advice)

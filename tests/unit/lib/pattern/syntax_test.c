@@ -19,6 +19,8 @@ static const struct {
     {"(?<*b)", "look-behind", "offset 0;"},
     {"(*pla:b)", "verb", "offset 0;"},
     {"(*UTF)b", "verb", "offset 0;"},
+    {"a\\c[(?=b)", "\\c", "offset 1;"}, /* takes the bracket: what follows stands in no class */
+    {"[\\c](?=b)]", "\\c", "offset 1;"},
     {"a(*ACCEPT)", "verb", "offset 1;"},
     {"(a)\\1", "back-reference", "offset 3;"},
     {"(a)\\g{1}", "back-reference", "offset 3;"},
