@@ -17,6 +17,7 @@ struct life {
     pol_ctx *ctx;
     pol_grants *grants;
     pol_mono now;
+    pol_mono seen; /* the latest moment a learner has told: a clock does not go back behind it */
     struct pin {
         bool held;
         uint32_t slot;
@@ -54,6 +55,11 @@ static const pol_grant *find(const struct life *life, const pol_grant *grant)
             return &life->listed[i];
     }
     return NULL;
+}
+
+static pol_mono moment(const struct life *life)
+{
+    return life->now > life->seen ? life->now : life->seen;
 }
 
 /* --- what holds after every operation -------------------------------------------------------- */
@@ -138,7 +144,7 @@ static void check(struct life *life)
     require(stats.capacity == CAPACITY && stats.live <= CAPACITY);
     require(stats.learned >= stats.evicted_name + stats.evicted_address + stats.evicted_total);
     for (size_t i = 0; i < life->count; i++) {
-        check_grant(&life->listed[i], life->now);
+        check_grant(&life->listed[i], moment(life));
         check_caps(life, &life->listed[i]);
     }
     if (life->count)
@@ -167,6 +173,7 @@ static void learn(struct life *life, struct cursor *in)
         ttls[i] = cursor_u8(in) == 255 ? UINT32_MAX : i * 60;
     }
     grants_learn(life->grants, &lesson, life->now, &learned);
+    life->seen = moment(life);
     require(learned.full ||
             learned.added + learned.refreshed == lesson.addr_count * lesson.key_count);
     require(learned.added + learned.refreshed <= lesson.addr_count * lesson.key_count);
@@ -201,6 +208,8 @@ static void restore(struct life *life, struct cursor *in)
                   row.kind <= POL_GRANT_RECORDED;
     int rc = pol_grants_restore(life->grants, &row, life->now);
 
+    if (rc != POL_E_INVALID)
+        life->seen = moment(life);
     require((rc == POL_E_INVALID) == !usable);
     require(rc == POL_OK || rc == POL_E_FULL || rc == POL_E_INVALID || rc == POL_E_NOTFOUND);
     if (rc == POL_OK) {
@@ -224,7 +233,7 @@ static void pin(struct life *life, struct cursor *in)
     if (life->count == 0)
         return;
     grant = &life->listed[cursor_u8(in) % life->count];
-    count = grants_lookup(life->grants, grant->group_key, &grant->addr, life->now, hits);
+    count = grants_lookup(life->grants, grant->group_key, &grant->addr, moment(life), hits);
     for (size_t i = 0; i < count && !pin->held; i++) {
         char text[POL_NAME_MAX + 1];
         uint8_t len;
@@ -280,6 +289,7 @@ static void step(struct life *life, struct cursor *in)
     case 4:
         budget = cursor_u8(in);
         require(pol_grants_expire(life->grants, life->now, budget) <= budget);
+        life->seen = moment(life);
         break;
     default:
         pass_time(life, in);
@@ -289,11 +299,11 @@ static void step(struct life *life, struct cursor *in)
 /* As a store does it. What was held by a flow alone is over; the rest comes back as it was. */
 static void save_and_restore(const struct life *life, pol_grants *again)
 {
-    struct life after = {.now = life->now, .grants = again};
+    struct life after = {.now = moment(life), .grants = again};
     size_t live = 0;
 
     for (size_t i = 0; i < life->count; i++) {
-        int rc = pol_grants_restore(again, &life->listed[i], life->now);
+        int rc = pol_grants_restore(again, &life->listed[i], after.now);
 
         require(rc == POL_OK || rc == POL_E_NOTFOUND);
         live += rc == POL_OK;
@@ -305,7 +315,7 @@ static void save_and_restore(const struct life *life, pol_grants *again)
 
         require(before && before->kind == after.listed[i].kind);
         require(before->ttl == after.listed[i].ttl);
-        require(after.listed[i].used == (before->used < life->now ? before->used : life->now));
+        require(after.listed[i].used == (before->used < after.now ? before->used : after.now));
         require(before->expires >= after.listed[i].expires);
     }
 }
