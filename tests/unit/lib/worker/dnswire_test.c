@@ -583,3 +583,17 @@ Test(dnswire, the_oldest_query_makes_room_and_is_reported)
     answered = packet_reply(&second, 0, 0, answered.payload);
     cr_assert_eq(rig_judge(&rig, &answered), POL_ALLOW);
 }
+
+Test(dnswire, without_room_for_a_query_no_answer_passes)
+{
+    pol_packet asked, answered;
+
+    rig_options(&rig)->query_capacity = 0;
+    start(POLICY);
+    asked = query("192.0.2.53", "a.example");
+    cr_assert_eq(rig_judge(&rig, &asked), POL_ALLOW);
+    answered = answer(&asked, "a.example");
+    cr_assert_eq(rig_judge(&rig, &answered), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_DNS_UNSOLICITED);
+    cr_expect_eq(grants(), 0);
+}
