@@ -63,7 +63,7 @@ class Reference(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 4 or not sys.argv[3]:
         print("SKIP reference: doxygen is not installed")
         sys.exit(77)
     DIRECTORY, EXPORTS, DOXYGEN = sys.argv[1:]
