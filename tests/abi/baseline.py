@@ -122,8 +122,9 @@ def write(root, path):
 
 def compare(old, new):
     """abidiff's exit code and what it says."""
-    found = subprocess.run(["abidiff", "--no-added-syms", "--non-reachable-types", "--suppressions", SUPPRESSIONS, old, new],
-                           capture_output=True, text=True)
+    found = subprocess.run(
+        ["abidiff", "--no-added-syms", "--non-reachable-types", "--suppressions", SUPPRESSIONS, old, new],
+        capture_output=True, text=True)
     return found.returncode, found.stdout + found.stderr
 
 
