@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an answer grants. The first walk over the answer section remembers the records that can be
- * steps of a chain, then the names reached are worked out from those alone, and the second walk
- * takes the addresses owned by any of these names. So the order of records does not matter, a loop
- * ends because a name is reached once, and a hostile message costs no more than an honest one of
- * its size.
+ * steps of a chain, with their owners since each is compared with every name reached, then the
+ * names reached are worked out from those alone, and the second walk takes the addresses owned by
+ * any of these names. So the order of records does not matter, a loop ends because a name is
+ * reached once, and a hostile message costs no more than an honest one of its size.
  */
 #include "wire/dns.h"
 
@@ -12,12 +12,17 @@
  * this many are not followed, which grants less, never more. */
 #define MAX_LINKS 32
 
+struct link {
+    struct dns_record record;
+    struct dnsname owner;
+};
+
 struct chain {
     const struct dns_message *message;
     struct dns_answer *answer;
     uint32_t ttls[DNS_CHAIN_NAMES]; /* smallest on the way to each name of answer->chain */
     size_t link_count;
-    struct dns_record links[MAX_LINKS];
+    struct link links[MAX_LINKS];
 };
 
 static bool is_service(const struct dns_record *record)
@@ -45,6 +50,16 @@ static int next_answer(struct dns_records *records, struct dns_record *ret_recor
     return POL_OK;
 }
 
+static void add_link(struct chain *chain, const struct dns_record *record)
+{
+    struct link *link = &chain->links[chain->link_count];
+
+    if (dns_record_owner(chain->message, record, &link->owner) < 0)
+        return;
+    link->record = *record;
+    chain->link_count++;
+}
+
 static void collect_links(struct chain *chain)
 {
     struct dns_records records = dns_records_of(chain->message);
@@ -53,7 +68,7 @@ static void collect_links(struct chain *chain)
 
     while ((rc = next_answer(&records, &record)) == POL_OK) {
         if (is_link(&record) && chain->link_count < MAX_LINKS)
-            chain->links[chain->link_count++] = record;
+            add_link(chain, &record);
     }
     if (rc != POL_E_NOTFOUND)
         chain->answer->truncated = true;
@@ -90,17 +105,15 @@ static bool read_target(const struct chain *chain, const struct dns_record *link
 }
 
 /* Where the link leads from `name`, if it is a step from there at all. */
-static bool follow(const struct chain *chain, const struct dns_record *link,
-                   const struct dnsname *name, struct dnsname *ret_next)
+static bool follow(const struct chain *chain, const struct link *link, const struct dnsname *name,
+                   struct dnsname *ret_next)
 {
-    struct dnsname owner, target;
+    struct dnsname target;
 
-    if (dns_record_owner(chain->message, link, &owner) < 0 || !read_target(chain, link, &target))
-        return false;
-    if (link->type == DNS_TYPE_DNAME)
-        return dnsname_substitute(name, &owner, &target, ret_next) == POL_OK;
-    *ret_next = target;
-    return dnsname_equal(name, &owner);
+    if (link->record.type == DNS_TYPE_CNAME)
+        return dnsname_equal(name, &link->owner) && read_target(chain, &link->record, ret_next);
+    return read_target(chain, &link->record, &target) &&
+           dnsname_substitute(name, &link->owner, &target, ret_next) == POL_OK;
 }
 
 static uint32_t smaller(uint32_t a, uint32_t b)
@@ -116,10 +129,10 @@ static void follow_links(struct chain *chain)
     reach(chain, &chain->message->qname, UINT32_MAX);
     for (int i = 0; i < chain->answer->names; i++) {
         for (size_t j = 0; j < chain->link_count; j++) {
-            const struct dns_record *link = &chain->links[j];
+            const struct link *link = &chain->links[j];
 
             if (follow(chain, link, &chain->answer->chain[i], &next))
-                reach(chain, &next, smaller(chain->ttls[i], link->ttl));
+                reach(chain, &next, smaller(chain->ttls[i], link->record.ttl));
         }
     }
 }
@@ -200,7 +213,7 @@ static bool is_success(const struct dns_message *response)
 void dns_answer_walk(const struct dns_message *response, struct dns_address *addresses,
                      size_t capacity, struct dns_answer *ret_answer)
 {
-    struct chain chain = {.message = response, .answer = ret_answer};
+    struct chain chain; /* set in part: clearing all links would cost more than most answers */
     struct sink sink = {.addresses = addresses, .capacity = capacity};
 
     ret_answer->count = 0;
@@ -209,6 +222,9 @@ void dns_answer_walk(const struct dns_message *response, struct dns_address *add
     if (!is_success(response) || response->qname.len == 0)
         return;
 
+    chain.message = response;
+    chain.answer = ret_answer;
+    chain.link_count = 0;
     collect_links(&chain);
     follow_links(&chain);
     take_addresses(&chain, &sink);
