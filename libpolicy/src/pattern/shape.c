@@ -55,6 +55,15 @@ static void list_clear(struct list *list)
     list->count = list->used = 0;
 }
 
+/* Only what is in use: a list is joined once per character, and it is nearly always short. */
+static void list_copy(struct list *list, const struct list *from)
+{
+    list->count = from->count;
+    list->used = from->used;
+    memcpy(list->items, from->items, from->count * sizeof(from->items[0]));
+    memcpy(list->bytes, from->bytes, from->used);
+}
+
 /* left = every sequence of left followed by every one of right. `out` is scratch. */
 static bool list_join(struct list *left, const struct list *right, struct list *out)
 {
@@ -65,7 +74,7 @@ static bool list_join(struct list *left, const struct list *right, struct list *
                 return false;
         }
     }
-    memcpy(left, out, sizeof(*left));
+    list_copy(left, out);
     return true;
 }
 
