@@ -47,9 +47,19 @@ static int grow(struct intern *intern)
     return POL_OK;
 }
 
+/* The scope is part of the key: the same text in neighbouring scopes must not fill neighbouring
+ * slots, or groups with the same rule ids make runs as long as there are groups. */
+static uint64_t hash_of(const struct intern *intern, uint32_t scope, pol_str text)
+{
+    const uint64_t *seed = intern->ctx->hash_seed;
+    const uint64_t scoped[2] = {seed[0] ^ scope, seed[1]};
+
+    return hash_bytes(scoped, text.ptr, text.len);
+}
+
 int intern_add(struct intern *intern, uint32_t scope, pol_str text, uint32_t *ret_index)
 {
-    uint64_t hash = hash_bytes(intern->ctx->hash_seed, text.ptr, text.len) + scope;
+    uint64_t hash = hash_of(intern, scope, text);
     size_t slot;
     int rc;
 
