@@ -17,8 +17,9 @@
 #include "thread.h"
 
 enum { LEARNERS = 4, READERS = 4, KEYS = 3, ADDRS = 16, NAMES = 64, CAPACITY = 64, ROOMY = 8192 };
+enum { LONGEST = 1000000000 }; /* seconds */
 
-static pol_grants *crowded, *roomy;
+static pol_grants *crowded, *roomy, *shrinking;
 static atomic_bool stop;
 static _Atomic pol_mono moment = 1;
 static atomic_bool taught[KEYS][ADDRS][NAMES]; /* set before the lesson */
@@ -75,10 +76,41 @@ static void put_back(uint32_t position)
         thread_fault("a grant that was listed cannot be restored: %s", pol_status_name(rc));
 }
 
+/* Answers for one grant, each good until the same moment. Only one learner gives them. */
+static void shrink(uint32_t second)
+{
+    pol_addr addr = address(0);
+    uint32_t ttl = LONGEST - second;
+    struct grants_learned learned;
+    uint64_t key = 1;
+    struct grants_lesson lesson = {
+        .keys = &key,
+        .key_count = 1,
+        .name = {"name-0.example", 14},
+        .addrs = &addr,
+        .ttls = &ttl,
+        .addr_count = 1,
+    };
+
+    grants_learn(shrinking, &lesson, second * POL_SECONDS, &learned);
+}
+
+/* What is listed is saved: an answer must not come with the longer TTL of the one before. */
+static void check_shrinking(void)
+{
+    uint32_t position = 0;
+    pol_grant grant;
+
+    if (pol_grants_list(shrinking, &position, 0, &grant, 1) == 1 &&
+        grant.answered / POL_SECONDS + grant.ttl > LONGEST)
+        thread_fault("an answer lasts longer than it said");
+}
+
 static void *learner(void *argument)
 {
     uint64_t random = (uint64_t)(uintptr_t)argument;
     struct grants_learned learned;
+    uint32_t shrunk = 0;
 
     while (!atomic_load(&stop)) {
         uint64_t key = prng_below(&random, KEYS);
@@ -90,6 +122,8 @@ static void *learner(void *argument)
         teach(crowded, key, name, &addr, &learned);
         teach(roomy, key, name, &addr, &learned);
         must_see(key, &addr);
+        for (int i = 0; i < 16 && argument == (void *)1; i++)
+            shrink(shrunk++);
         if (prng_below(&random, 50) == 0)
             pol_grants_expire(crowded, atomic_load(&moment), CAPACITY);
         if (prng_below(&random, 20) == 0)
@@ -144,6 +178,8 @@ static void *reader(void *argument)
         count = pol_grants_names(crowded, key, &addr, now, grants, 8);
         for (size_t i = 0; i < count && i < 8; i++)
             check_name(&grants[i]);
+        for (int i = 0; i < 32; i++)
+            check_shrinking();
     }
     return NULL;
 }
@@ -227,10 +263,12 @@ int main(int argc, char **argv)
 
     crowded = table(ctx, CAPACITY, POL_SECONDS);
     roomy = table(ctx, ROOMY, 1000000000 * POL_SECONDS);
+    shrinking = table(ctx, 1, POL_SECONDS);
     run(thread_count(argc, argv, 30));
     check_tables();
     pol_grants_free(crowded);
     pol_grants_free(roomy);
+    pol_grants_free(shrinking);
     pol_ctx_unref(ctx);
     if (thread_held())
         thread_fault("%zu octets left behind", thread_held());

@@ -104,7 +104,8 @@ typedef struct pol_grant {
  * Copies out grants that are live or held, in no particular order, a batch at a time.
  *
  * @param position  0 to begin; updated; pass it back for the next batch. A grant learned or evicted
- *                  meanwhile may or may not appear; none appears twice
+ *                  meanwhile may or may not appear. None appears twice, unless it was evicted and
+ *                  learned again meanwhile
  * @return the number of grants written; fewer than @p capacity means the end
  *
  * Thread class: reader. Allocates nothing.

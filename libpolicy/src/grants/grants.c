@@ -282,9 +282,11 @@ static bool copy_slot(const pol_grants *grants, uint32_t index, pol_mono now, po
     grant.kind = GET(slot->kind);
     grant.two_way = GET(slot->two_way);
     grant.flows = flows_of(pin);
+    /* A learner writes them the other way round: no answer is seen with the TTL of an earlier one,
+     * which may have been longer. */
+    grant.answered = atomic_load_explicit(&slot->answered, memory_order_acquire);
     grant.ttl = GET(slot->ttl);
     grant.learned = GET(slot->learned);
-    grant.answered = GET(slot->answered);
     grant.used = GET(slot->used);
     grant.expires = live_until(grants, slot);
     grant.state = state_of(grant.expires, pin, now);

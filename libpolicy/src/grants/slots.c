@@ -395,8 +395,8 @@ static void slot_extend(pol_grants *grants, struct slot *slot, const pol_grant *
     if (grant->two_way)
         SET(slot->two_way, 1);
     if (grant->answered >= GET(slot->answered)) {
-        SET(slot->answered, grant->answered);
         SET(slot->ttl, grant->ttl);
+        atomic_store_explicit(&slot->answered, grant->answered, memory_order_release);
     }
     if (until > GET(slot->until))
         SET(slot->until, until);
