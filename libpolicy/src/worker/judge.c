@@ -672,6 +672,8 @@ void judge_again(pol_worker *worker, uint32_t index)
     pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
     struct walk_facts facts = {0};
     struct walk_outcome out;
+    pol_mono alive = flow->alive;
+    bool was_denied = flow->state == FLOW_DENIED;
 
     counter_add(&worker->counters, COUNT_REJUDGED, 1);
     flow->generation = worker->generation;
@@ -689,6 +691,9 @@ void judge_again(pol_worker *worker, uint32_t index)
         to_denied(worker, index, POL_END_POLICY);
     else
         flow->told = 0;
+    /* Who asks may be an ICMP error, which keeps nothing alive. */
+    if (flow->state == FLOW_DENIED && was_denied)
+        flow->alive = alive;
     report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
     report_findings(worker, NULL, index, &out, &verdict);
     check_sni(worker, index);

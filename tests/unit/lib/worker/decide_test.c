@@ -241,6 +241,26 @@ Test(decide, icmp_error_about_a_flow_that_is_over_is_unrelated)
     }
 }
 
+/* Judged again because of the error, the entry is as old as it was. */
+Test(decide, icmp_error_keeps_no_denied_entry)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.1", 443);
+    pol_packet error = packet_icmp_error("198.51.100.9", 3, 1, &syn);
+
+    error.side = POL_SIDE_OUTSIDE;
+    rig_start(&rig, "{'default_policy':'allow'}");
+    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
+    rig_use(&rig, "{'default_policy':'deny'}");
+    cr_assert_eq(rig_judge(&rig, &syn), POL_DENY);
+    cr_assert_eq(pol_worker_flow_count(rig.worker), 1);
+    rig.now += 40 * POL_SECONDS;
+    rig_use(&rig, "{'default_policy':'deny'}");
+    cr_assert_eq(rig_judge(&rig, &error), POL_DENY);
+    rig.now += 30 * POL_SECONDS;
+    cr_assert_eq(rig_judge(&rig, &syn), POL_DENY);
+    cr_assert_eq(pol_worker_flow_count(rig.worker), 0);
+}
+
 Test(decide, time_going_backwards_stands_still)
 {
     pol_packet first = rig_syn("10.0.0.5", 40000, "192.0.2.1", 443);
