@@ -624,6 +624,5 @@ int main(int argc, char **argv)
                "%" PRIu64 "\n",
                model.difference, model.now, seed + passed);
     pol_ctx_unref(model.ctx);
-    printf("%" PRIu64 " passed, %d failed\n", passed, passed < worlds);
-    return passed < worlds ? 1 : 0;
+    return args_result(passed, worlds);
 }
