@@ -50,8 +50,9 @@ struct x509_window {
  * CA flags, the use of keys, and that keys and hashes are strong enough. Not its names, nor
  * whether it has been revoked, and no clock is asked: ret_window says when the answer counts.
  *
- * POL_OK; POL_E_NOTFOUND: not verified; POL_E_FORMAT: a certificate that cannot be read, or two of
- * one subject (every one of them would be tried); POL_E_NOMEM
+ * POL_OK; POL_E_NOTFOUND: not verified; POL_E_FORMAT: a certificate that cannot be read, two of
+ * one subject (every one of them would be tried), or an RSA key with an exponent of more than 32
+ * bits (it would take long); POL_E_NOMEM
  *
  * Takes milliseconds for each signature.
  */

@@ -374,3 +374,43 @@ Test(x509, anchors_need_memory)
     cr_expect_eq(anchors.count, 120);
     cr_expect_gt(at, 2, "certificates are kept one by one");
 }
+
+/* An RSA key of 2048 bits and the exponent 65537 in DER: SEQUENCE, modulus, exponent. */
+#define RSA_KEY_LEN 270
+
+/* A chain of two RSA keys whose issuer's has an exponent of `len` octets. Its modulus is as much
+ * shorter, and nothing is signed any more. */
+static pol_bytes with_exponent(uint8_t len)
+{
+    static const uint8_t begin[] = {0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00};
+    static uint8_t altered_chain[TLS_FLIGHT_MAX];
+    pol_bytes list = load_chain("rsa.flight");
+    uint8_t *key = NULL;
+    uint32_t modulus = 257 + 3 - len;
+
+    memcpy(altered_chain, list.ptr, list.len);
+    for (size_t i = 0; i + RSA_KEY_LEN <= list.len; i++) {
+        if (memcmp(altered_chain + i, begin, sizeof(begin)) == 0)
+            key = altered_chain + i;
+    }
+    cr_assert_not_null(key);
+    key[6] = (uint8_t)(modulus >> 8);
+    key[7] = (uint8_t)modulus;
+    key[7 + modulus] |= 1;
+    key[8 + modulus] = 2;
+    key[9 + modulus] = len;
+    memset(key + 10 + modulus, 0x7f, len);
+    return (pol_bytes){altered_chain, list.len};
+}
+
+/* With an exponent as long as its modulus, one key of 8192 bits costs 400 ms. */
+Test(x509, a_key_that_takes_long_is_refused)
+{
+    struct x509_anchors anchors = load_anchors("rsa-ca.pem");
+    struct x509_window window;
+
+    cr_expect_eq(x509_verify(with_exponent(4), &anchors, &window), POL_E_NOTFOUND);
+    cr_expect_eq(x509_verify(with_exponent(5), &anchors, &window), POL_E_FORMAT);
+    cr_expect_eq(x509_verify(with_exponent(120), &anchors, &window), POL_E_FORMAT);
+    arena_fini(&arena);
+}
