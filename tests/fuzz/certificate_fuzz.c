@@ -130,11 +130,13 @@ static void check_chain(pol_bytes chain)
 {
     struct cursor list = cursor_of(chain);
     struct x509_window window;
+    uint32_t effort;
     pol_bytes der;
 
     while (tls_chain_next(&list, &der))
         check_certificate(der);
-    require(x509_verify(chain, anchors(), &window) != POL_OK || !list.failed);
+    require(x509_verify(chain, anchors(), &window, &effort) != POL_OK || !list.failed);
+    require(effort >= 1 && effort <= TLS_FLIGHT_MAX);
 }
 
 /* One certificate as a chain of itself. */

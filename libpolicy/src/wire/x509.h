@@ -40,6 +40,8 @@ int x509_anchors_build(struct arena *arena, pol_str pem, struct x509_anchors *re
 /* What can be asked of a certificate; `version` is left 0. POL_OK, POL_E_FORMAT, POL_E_NOMEM. */
 int x509_read(pol_bytes der, pol_certificate *ret_certificate);
 
+#define X509_EFFORT_MAX 16
+
 /* While all certificates of a verified path are valid; from > to: never. */
 struct x509_window {
     pol_wall from, to;
@@ -54,9 +56,11 @@ struct x509_window {
  * one subject (every one of them would be tried), or an RSA key with an exponent of more than 32
  * bits (it would take long); POL_E_NOMEM
  *
- * Takes milliseconds for each signature.
+ * Takes milliseconds for each signature: ret_effort is what that has cost at most, in signatures of
+ * P-256, X509_EFFORT_MAX for each certificate; 1 if none was verified. It is written whatever comes
+ * of it.
  */
-int x509_verify(pol_bytes chain, const struct x509_anchors *anchors,
-                struct x509_window *ret_window);
+int x509_verify(pol_bytes chain, const struct x509_anchors *anchors, struct x509_window *ret_window,
+                uint32_t *ret_effort);
 
 #endif

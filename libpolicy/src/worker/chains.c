@@ -69,6 +69,7 @@ uint32_t chains_keep(struct chains *chains, pol_bytes octets)
     memcpy(chain->data, octets.ptr, octets.len);
     chain->len = (uint32_t)octets.len;
     chain->version++;
+    chain->forgets = false;
     memset(chain->answers, 0, sizeof(chain->answers));
     return place;
 }
@@ -79,7 +80,7 @@ bool chains_answered(const struct chains *chains, uint32_t place)
 
     for (int i = 0; i < CHAIN_ANSWERS; i++)
         answered |= chains->items[place].answers[i].known;
-    return answered;
+    return answered && !chains->items[place].forgets;
 }
 
 bool chains_has(const struct chains *chains, uint32_t place, uint32_t version)
@@ -91,6 +92,7 @@ static const struct chain_answer *ask(struct chains *chains, struct chain *chain
                                       const struct x509_anchors *anchors)
 {
     struct chain_answer *answer;
+    uint32_t effort;
     int rc;
 
     for (int i = 0; i < CHAIN_ANSWERS; i++) {
@@ -98,9 +100,11 @@ static const struct chain_answer *ask(struct chains *chains, struct chain *chain
             return &chain->answers[i];
     }
     answer = &chain->answers[chain->next_answer++ % CHAIN_ANSWERS];
+    chain->forgets |= answer->known;
     *answer = (struct chain_answer){.key = anchors->key};
+    rc = x509_verify((pol_bytes){chain->data, chain->len}, anchors, &answer->window, &effort);
     chains->verifications++;
-    rc = x509_verify((pol_bytes){chain->data, chain->len}, anchors, &answer->window);
+    chains->effort += effort;
     answer->verified = rc == POL_OK;
     answer->known = rc != POL_E_NOMEM; /* else another flow may have more luck */
     return answer;

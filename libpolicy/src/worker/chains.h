@@ -13,7 +13,7 @@
 
 #include "wire/x509.h"
 
-enum { CHAIN_ANSWERS = 4 };
+enum { CHAIN_ANSWERS = 16 }; /* sets of anchors that the rules of a policy may well have */
 
 /* Whether the chain ends in one set of anchors. */
 struct chain_answer {
@@ -29,6 +29,7 @@ struct chain {
     uint64_t used; /* higher is newer */
     uint8_t *data; /* as tls_server_read() gives it */
     uint8_t next_answer;
+    bool forgets; /* an answer had to make room for another: any may be asked for again */
     struct chain_answer answers[CHAIN_ANSWERS];
 };
 
@@ -37,7 +38,8 @@ struct chains {
     uint8_t *data;
     uint32_t count;
     uint64_t clock;
-    uint64_t verifications; /* so far */
+    uint64_t verifications; /* so far, */
+    uint64_t effort;        /* and what they have cost: see x509_verify() */
     pol_certificate leaf;   /* scratch: what can be asked of the chain below */
     uint32_t leaf_of, leaf_version;
 };
@@ -50,7 +52,8 @@ size_t chains_memory(const struct chains *chains);
  * for any. */
 uint32_t chains_keep(struct chains *chains, pol_bytes chain);
 
-/* Whether the chain has been verified, whatever came of it. */
+/* Whether the chain has been verified, whatever came of it, and need not be again under the same
+ * anchors. */
 bool chains_answered(const struct chains *chains, uint32_t place);
 
 /* Whether the chain is still at its place. */

@@ -64,42 +64,50 @@ static void guard(pol_worker *worker, uint32_t index, size_t len)
 static bool may_verify(pol_worker *worker, uint32_t count)
 {
     pol_mono since = worker->now - worker->signatures_at;
-    uint64_t earned =
-        since < POL_SECONDS * 2 ? since * SIGNATURES_PER_SECOND / POL_SECONDS : SIGNATURES_AT_ONCE;
+    pol_mono filled = POL_SECONDS * 2 * SIGNATURES_AT_ONCE / SIGNATURES_PER_SECOND;
+    int64_t left = worker->signatures;
 
-    if (earned) {
-        earned += worker->signatures;
-        worker->signatures = earned < SIGNATURES_AT_ONCE ? (uint32_t)earned : SIGNATURES_AT_ONCE;
+    left += (int64_t)((since < filled ? since : filled) * SIGNATURES_PER_SECOND / POL_SECONDS);
+    if (left != worker->signatures)
         worker->signatures_at = worker->now;
-    }
-    if (worker->signatures < count)
-        return false;
-    worker->signatures -= count;
-    return true;
+    worker->signatures = left < SIGNATURES_AT_ONCE ? (int32_t)left : SIGNATURES_AT_ONCE;
+    return left >= count;
+}
+
+/* What verifying has cost is known afterwards: the keys of a chain may be slow ones, and rules may
+ * ask for several sets of anchors. What is owed is waited for. */
+static void pay(pol_worker *worker, uint64_t effort)
+{
+    int64_t left = worker->signatures - (int64_t)effort;
+
+    worker->signatures = left > -SIGNATURES_AT_ONCE ? (int32_t)left : -SIGNATURES_AT_ONCE;
 }
 
 static void learn(pol_worker *worker, uint32_t index, const struct tls_server *server)
 {
     struct flow *flow = &worker->flows.flows[index];
+    struct chains *chains = &worker->walker.chains;
     bool depends = flow->watch >= WATCH_CHECK;
+    uint64_t effort = chains->effort;
     uint32_t place = POL_NONE;
 
     if (server->count == 0) {
         flow->certificate = CERTIFICATE_HIDDEN;
     } else {
-        place = chains_keep(&worker->walker.chains, (pol_bytes){worker->chain, server->chain_len});
-        if (place == POL_NONE || (!chains_answered(&worker->walker.chains, place) &&
-                                  !may_verify(worker, server->count))) {
+        place = chains_keep(chains, (pol_bytes){worker->chain, server->chain_len});
+        if (place == POL_NONE ||
+            (!chains_answered(chains, place) && !may_verify(worker, server->count))) {
             judge_no_certificate(worker, index, POL_WHY_PENDING_FULL);
             return;
         }
         flow->certificate = CERTIFICATE_SEEN;
         flow->chain = place;
-        flow->chain_version = worker->walker.chains.items[place].version;
+        flow->chain_version = chains->items[place].version;
     }
     if (depends)
         guard(worker, index, server->stream_len);
     judge_certificate(worker, index);
+    pay(worker, chains->effort - effort);
 }
 
 /* Reads what is contiguous by now. */

@@ -78,7 +78,7 @@ struct pol_worker {
     pol_mono wall_at;
 
     struct tls_hello hello;        /* scratch of one ClientHello */
-    uint32_t signatures;           /* that may be verified without waiting, */
+    int32_t signatures;            /* that may be verified without waiting; below 0: owed, */
     pol_mono signatures_at;        /* at this moment */
     uint8_t chain[TLS_FLIGHT_MAX]; /* scratch of one server's certificates */
     struct dns_message message;    /* scratch of one DNS message */

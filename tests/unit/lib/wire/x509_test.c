@@ -20,6 +20,7 @@ static uint8_t chain[TLS_FLIGHT_MAX];
 static struct tls_server server;
 static pol_certificate certificate;
 static struct arena arena;
+static uint32_t effort;
 
 static pol_bytes load_chain(const char *name)
 {
@@ -237,7 +238,7 @@ Test(x509, a_chain_must_end_in_an_anchor)
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         struct x509_anchors anchors = load_anchors(paths[i].anchors);
         struct x509_window window = {0};
-        int rc = x509_verify(load_chain(paths[i].name), &anchors, &window);
+        int rc = x509_verify(load_chain(paths[i].name), &anchors, &window, &effort);
 
         cr_expect_eq(rc, paths[i].rc, "%s under %s: %d", paths[i].name, paths[i].anchors, rc);
         cr_expect_eq(window.from, paths[i].from, "%s", paths[i].name);
@@ -255,7 +256,7 @@ Test(x509, one_certificate_sent_twice_does_no_harm)
 
     memcpy(twice, list.ptr, list.len);
     memcpy(twice + list.len, list.ptr, list.len);
-    cr_expect_eq(x509_verify((pol_bytes){twice, 2 * list.len}, &anchors, &window), POL_OK);
+    cr_expect_eq(x509_verify((pol_bytes){twice, 2 * list.len}, &anchors, &window, &effort), POL_OK);
     arena_fini(&arena);
 }
 
@@ -270,7 +271,8 @@ Test(x509, two_certificates_of_one_subject_are_refused)
     memcpy(both, list.ptr, len);
     list = load_chain("expired.flight");
     memcpy(both + len, list.ptr, list.len);
-    cr_expect_eq(x509_verify((pol_bytes){both, len + list.len}, &anchors, &window), POL_E_FORMAT);
+    cr_expect_eq(x509_verify((pol_bytes){both, len + list.len}, &anchors, &window, &effort),
+                 POL_E_FORMAT);
     arena_fini(&arena);
 }
 
@@ -283,9 +285,11 @@ Test(x509, a_chain_with_garbage_in_it_is_refused)
 
     memcpy(broken, list.ptr, list.len);
     memcpy(broken + list.len, "\0\0\1x", 4);
-    cr_expect_eq(x509_verify((pol_bytes){broken, list.len + 4}, &anchors, &window), POL_E_FORMAT);
-    cr_expect_eq(x509_verify((pol_bytes){broken, list.len + 2}, &anchors, &window), POL_E_FORMAT);
-    cr_expect_eq(x509_verify((pol_bytes){broken, 0}, &anchors, &window), POL_E_FORMAT);
+    cr_expect_eq(x509_verify((pol_bytes){broken, list.len + 4}, &anchors, &window, &effort),
+                 POL_E_FORMAT);
+    cr_expect_eq(x509_verify((pol_bytes){broken, list.len + 2}, &anchors, &window, &effort),
+                 POL_E_FORMAT);
+    cr_expect_eq(x509_verify((pol_bytes){broken, 0}, &anchors, &window, &effort), POL_E_FORMAT);
     arena_fini(&arena);
 }
 
@@ -299,7 +303,7 @@ Test(x509, every_altered_octet_of_a_signed_certificate_is_noticed)
     for (size_t i = 3; i < list.len; i += 7) {
         memcpy(bad, list.ptr, list.len);
         bad[i] ^= 4;
-        cr_expect_neq(x509_verify((pol_bytes){bad, list.len}, &anchors, &window), POL_OK,
+        cr_expect_neq(x509_verify((pol_bytes){bad, list.len}, &anchors, &window, &effort), POL_OK,
                       "octet %zu", i);
     }
     arena_fini(&arena);
@@ -310,7 +314,8 @@ Test(x509, without_anchors_nothing_is_verified)
     struct x509_anchors anchors = {0};
     struct x509_window window;
 
-    cr_expect_eq(x509_verify(load_chain("direct.flight"), &anchors, &window), POL_E_NOTFOUND);
+    cr_expect_eq(x509_verify(load_chain("direct.flight"), &anchors, &window, &effort),
+                 POL_E_NOTFOUND);
     arena_init(&arena, &mem_libc);
     cr_expect_eq(x509_anchors_build(&arena, STR("no PEM at all"), &anchors), POL_OK);
     cr_expect_eq(anchors.count, 0);
@@ -409,8 +414,49 @@ Test(x509, a_key_that_takes_long_is_refused)
     struct x509_anchors anchors = load_anchors("rsa-ca.pem");
     struct x509_window window;
 
-    cr_expect_eq(x509_verify(with_exponent(4), &anchors, &window), POL_E_NOTFOUND);
-    cr_expect_eq(x509_verify(with_exponent(5), &anchors, &window), POL_E_FORMAT);
-    cr_expect_eq(x509_verify(with_exponent(120), &anchors, &window), POL_E_FORMAT);
+    cr_expect_eq(x509_verify(with_exponent(4), &anchors, &window, &effort), POL_E_NOTFOUND);
+    cr_expect_eq(x509_verify(with_exponent(5), &anchors, &window, &effort), POL_E_FORMAT);
+    cr_expect_eq(x509_verify(with_exponent(120), &anchors, &window, &effort), POL_E_FORMAT);
+    arena_fini(&arena);
+}
+
+/* A chain of one certificate with a key of brainpoolP256r1. The root of ca.pem issued it, so it
+ * says; its signature is made up. */
+static const char slow[] =
+    "00014f3082014b3081f3a0030201020208091b75842265b1f5300a06082a8648ce3d0403023036310b300906"
+    "03550406130255533110300e060355040a0c074578616d706c653115301306035504030c0c4578616d706c65"
+    "20526f6f74301e170d3230303130313030303030305a170d3430303130313030303030305a300d310b300906"
+    "035504030c026330305a301406072a8648ce3d020106092b24030302080101070342000454ac47fdf79be773"
+    "eff75ef340cff6bac2a419cd56e19fb36e9960fd9dc7407222605c544a134b1adbcebd4ded5b2864b47c457a"
+    "ea20849c27172fedde4ae777a3133011300f0603551d130101ff040530030101ff300a06082a8648ce3d0403"
+    "020347003044022030b39bd17ed4d57b1e2feb89414c343c1027c4d1c386bbc4cd613e30d8f16adf02201f39"
+    "0b2018072e8c35bf992dc9e9c616612e7696a6cecc1b78e510617311d8a3";
+
+static pol_bytes from_hex(const char *hex)
+{
+    static uint8_t octets[1024];
+    size_t len = strlen(hex) / 2;
+
+    cr_assert_leq(len, sizeof(octets));
+    for (size_t i = 0; i < len; i++)
+        cr_assert_eq(sscanf(hex + 2 * i, "%2hhx", &octets[i]), 1);
+    return (pol_bytes){octets, len};
+}
+
+Test(x509, slow_curves_are_more_effort)
+{
+    struct x509_anchors anchors = load_anchors("ca.pem");
+    struct x509_window window;
+
+    cr_expect_eq(x509_verify(load_chain("ecdsa.flight"), &anchors, &window, &effort), POL_OK);
+    cr_expect_eq(effort, 2, "two keys of P-256");
+    cr_expect_eq(x509_verify(from_hex(slow), &anchors, &window, &effort), POL_E_NOTFOUND);
+    cr_expect_eq(effort, X509_EFFORT_MAX);
+    cr_expect_eq(x509_verify(load_chain("rsa.flight"), &anchors, &window, &effort), POL_E_NOTFOUND);
+    cr_expect_eq(effort, 1, "no anchor of this name");
+    arena_fini(&arena);
+    anchors = load_anchors("rsa-ca.pem");
+    cr_expect_eq(x509_verify(load_chain("rsa.flight"), &anchors, &window, &effort), POL_OK);
+    cr_expect_leq(effort, 2);
     arena_fini(&arena);
 }

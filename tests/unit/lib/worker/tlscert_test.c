@@ -202,6 +202,24 @@ Test(tlscert, new_chains_are_verified_at_a_bounded_rate)
     cr_expect_eq(rig.worker->signatures, 0);
 }
 
+Test(tlscert, what_slow_keys_have_cost_is_waited_for)
+{
+    pol_packet syn;
+
+    start(RULE);
+    rig.worker->signatures = -SIGNATURES_AT_ONCE;
+    rig.worker->signatures_at = rig.now;
+    syn = greeted(40000);
+    cr_expect_eq(says(&syn, 0, part("direct.flight", 0, 0)), POL_DENY);
+    cr_expect_eq(rig.verdict.reason, POL_WHY_PENDING_FULL);
+    rig.now += 2 * POL_SECONDS;
+    syn = greeted(40001);
+    cr_expect_eq(says(&syn, 0, part("direct.flight", 0, 0)), POL_DENY, "nothing is owed, or left");
+    rig.now += POL_SECONDS / 100;
+    syn = greeted(40002);
+    cr_expect_eq(says(&syn, 0, part("direct.flight", 0, 0)), POL_ALLOW);
+}
+
 Test(tlscert, a_worker_takes_what_it_can_read_of_its_anchors)
 {
     pol_worker_options options;
