@@ -30,6 +30,7 @@ static struct world {
     struct draw draw;
     pol_ctx *ctx;
     uint32_t count;
+    bool lavish; /* names match more patterns than the memo keeps of one */
     char texts[PATTERNS][PATTERN_BYTES];
     pcre2_code *codes[PATTERNS];
     struct shape shapes[PATTERNS];
@@ -156,13 +157,17 @@ static void draw_pattern(char *text)
     uint32_t what = draw_below(&world.draw, 100);
 
     *text = '\0';
-    if (what < 4)
+    if (world.lavish && what < 85) {
+        append(text, PATTERN_BYTES, "(|");
+        put_literal(text, 0);
+        append(text, PATTERN_BYTES, ")");
+    } else if (what < 4) {
         append(text, PATTERN_BYTES, every[draw_below(&world.draw, 9)]);
-    else if (what < 60)
+    } else if (what < 60) {
         put_shape(text);
-    else if (what < 85)
+    } else if (what < 85) {
         put_regex(text);
-    else {
+    } else {
         put_shape(text);
         append(text, PATTERN_BYTES, "|");
         put_shape(text);
@@ -374,6 +379,7 @@ static bool begin(uint64_t seed)
     world.draw.state = seed;
     world.count = 0;
     wanted = draw_percent(&world.draw, 70) ? draw_between(&world.draw, 1, 12) : PATTERNS;
+    world.lavish = wanted == PATTERNS && draw_percent(&world.draw, 40);
     while (world.count < wanted) {
         if (!add_pattern())
             return false;
