@@ -34,7 +34,6 @@ enum {
 struct regex {
     const pol_mem *mem;
     pcre2_code *code;
-    size_t bytes;
 };
 
 /* pol_mem wants sizes back, PCRE2 does not remember them. */
@@ -76,8 +75,14 @@ static int compile_error(int code, size_t offset, char *error)
     return POL_E_FORMAT;
 }
 
+/* What the code holds. PCRE2 asks for its estimate and afterwards tells only what it has filled. */
+static size_t code_bytes(const pcre2_code *code)
+{
+    return ((const struct sized *)code)[-1].size;
+}
+
 static int compile_code(pol_str pattern, bool caseless, pcre2_compile_context *context,
-                        pcre2_code **ret_code, size_t *ret_bytes, char *error)
+                        pcre2_code **ret_code, char *error)
 {
     /* Nothing is ever extracted, and plain groups that capture would only enlarge the frames. */
     uint32_t options = PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NEVER_UTF |
@@ -90,7 +95,7 @@ static int compile_code(pol_str pattern, bool caseless, pcre2_compile_context *c
     code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, options, &number, &offset, context);
     if (!code)
         return compile_error(number, offset, error);
-    if (pcre2_pattern_info(code, PCRE2_INFO_SIZE, ret_bytes) != 0 || *ret_bytes > COMPILED_BYTES) {
+    if (code_bytes(code) > COMPILED_BYTES) {
         pcre2_code_free(code);
         snprintf(error, REGEX_ERROR_TEXT,
                  "it becomes larger than %d octets when compiled; use smaller repeat counts",
@@ -125,7 +130,7 @@ int regex_compile(const pol_ctx *ctx, pol_str pattern, bool caseless, struct reg
     if (!context || !regex)
         goto out;
 
-    rc = compile_code(pattern, caseless, context, &regex->code, &regex->bytes, error);
+    rc = compile_code(pattern, caseless, context, &regex->code, error);
     if (rc < 0)
         goto out;
     *ret_regex = regex;
@@ -148,7 +153,7 @@ void regex_free(struct regex *regex)
 
 size_t regex_memory(const struct regex *regex)
 {
-    return sizeof(*regex) + sizeof(struct sized) + regex->bytes;
+    return sizeof(*regex) + code_bytes(regex->code);
 }
 
 struct regex_scratch {

@@ -154,6 +154,25 @@ Test(regex_pcre2, a_search_takes_no_memory_and_outgrowing_the_scratch_is_an_exce
     cr_assert_eq(meter.held, 0);
 }
 
+Test(regex_pcre2, memory_is_what_it_holds)
+{
+    /* The second is repeated no times, so PCRE2 fills less than it took. */
+    static const char *const patterns[] = {"^a[b-d]+(e|f)$", "a^g{0}aS0"};
+    char error[REGEX_ERROR_TEXT];
+    struct meter meter;
+    pol_ctx *ctx = metered_ctx(&meter);
+    long base = meter.held;
+
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++) {
+        struct regex *regex = NULL;
+
+        cr_assert_eq(regex_compile(ctx, str_of(patterns[i]), true, &regex, error), POL_OK);
+        cr_assert_eq(regex_memory(regex), (size_t)(meter.held - base), "%s", patterns[i]);
+        regex_free(regex);
+    }
+    pol_ctx_unref(ctx);
+}
+
 Test(regex_pcre2, memory_may_run_out_at_any_point)
 {
     char error[REGEX_ERROR_TEXT];
