@@ -58,9 +58,12 @@ static bool icmp_covers(const struct pp_icmp *outer, const struct pp_icmp *inner
            (outer->any_code || (!inner->any_code && octets_cover(&outer->codes, &inner->codes)));
 }
 
-static bool ports_cover(const struct portset *outer, const struct portset *inner)
+static bool ports_cover(int64_t *budget, const struct portset *outer, const struct portset *inner)
 {
-    return !outer || (inner && portset_covers(outer, inner));
+    if (!outer || !inner)
+        return !outer;
+    *budget -= (int64_t)inner->count;
+    return portset_covers(outer, inner);
 }
 
 bool warn_covers(int64_t *budget, const struct pp_step *outer, const struct pp_step *inner)
@@ -71,8 +74,9 @@ bool warn_covers(int64_t *budget, const struct pp_step *outer, const struct pp_s
     /* Audit rules are walked a second time by themselves, so others do not hide them. */
     if (inner->mode == POL_MODE_AUDIT && outer->mode != POL_MODE_AUDIT)
         return false;
-    if (!ports_cover(outer->src_ports, inner->src_ports) ||
-        !ports_cover(outer->dst_ports, inner->dst_ports) || !icmp_covers(outer->icmp, inner->icmp))
+    if (!ports_cover(budget, outer->src_ports, inner->src_ports) ||
+        !ports_cover(budget, outer->dst_ports, inner->dst_ports) ||
+        !icmp_covers(outer->icmp, inner->icmp))
         return false;
     if (!outer->dst)
         return true;
@@ -221,15 +225,23 @@ static bool waits(const struct pp_step *step)
            !step->on_query;
 }
 
-static bool port_sets_meet(const struct portset *a, const struct portset *b)
+/* Both are in order, and as long as 32768 ranges. */
+static bool port_sets_meet(int64_t *budget, const struct portset *a, const struct portset *b)
 {
-    for (uint32_t i = 0; a && b && i < a->count; i++) {
-        for (uint32_t j = 0; j < b->count; j++) {
-            if (a->ranges[i].first <= b->ranges[j].last && b->ranges[j].first <= a->ranges[i].last)
-                return true;
-        }
+    uint32_t i = 0, j = 0;
+
+    if (!a || !b)
+        return true;
+    *budget -= (int64_t)a->count + (int64_t)b->count;
+    while (i < a->count && j < b->count) {
+        if (a->ranges[i].last < b->ranges[j].first)
+            i++;
+        else if (b->ranges[j].last < a->ranges[i].first)
+            j++;
+        else
+            return true;
     }
-    return !a || !b;
+    return false;
 }
 
 static bool meet(struct order *o, const struct pp_step *a, const struct pp_step *b)
@@ -237,7 +249,8 @@ static bool meet(struct order *o, const struct pp_step *a, const struct pp_step 
     const struct pp_group *groups = o->warn->policy->groups;
 
     spend(&o->budget, a->dst, b->dst);
-    if (!port_sets_meet(a->src_ports, b->src_ports) || !port_sets_meet(a->dst_ports, b->dst_ports))
+    if (!port_sets_meet(&o->budget, a->src_ports, b->src_ports) ||
+        !port_sets_meet(&o->budget, a->dst_ports, b->dst_ports))
         return false;
     if (a->dst && b->dst && !warn_sets_meet(a->dst, b->dst))
         return false;

@@ -266,6 +266,48 @@ Test(warn, interception_behind_a_rule_that_waits_comes_too_late)
     }
 }
 
+/* Every second port, from `first` on, as the list of a document; freed by the caller. */
+static char *every_second_port(int first)
+{
+    size_t size = 7 * 32768, len = 0;
+    char *text = malloc(size);
+
+    cr_assert_not_null(text);
+    for (int port = first; port < 65535; port += 2)
+        len += (size_t)snprintf(text + len, size - len, "%s%d", len ? "," : "", port);
+    return text;
+}
+
+/* Compared one by one, the ranges of these rules were ten thousand million pairs. */
+Test(warn, long_lists_of_ports_are_compared_in_one_pass, .timeout = 10)
+{
+    char *odd = every_second_port(1), *even = every_second_port(2), *json;
+    size_t size = 3 * (strlen(odd) + strlen(even)) + 2048, len;
+    struct document doc;
+
+    json = malloc(size);
+    cr_assert_not_null(json);
+    len = (size_t)snprintf(json, size,
+                           "{'source_groups':[{'id':'g','mode':'enforce',"
+                           "'sources':{'cidrs':['10.0.0.0/8']},'rules':[");
+    for (int i = 0; i < 6; i++)
+        len += (size_t)snprintf(
+            json + len, size - len,
+            "%s{'id':'%d','action':'allow','match':{'proto':'tcp',"
+            "'dst_ports':[%s],'tls':{%s}}}",
+            i ? "," : "", i, i < 3 ? odd : even,
+            i < 3 ? "'sni':['a']" : "'mode':'intercept','http':{'request':{'methods':['GET']}}");
+    snprintf(json + len, size - len, "]}]}");
+    document_init(&doc);
+    document_compile(&doc, json, NULL);
+    cr_assert_eq(doc.rc, POL_OK, "%s", diag_list(&doc));
+    cr_assert_null(find_diag(&doc, POL_DIAG_INTERCEPT_LATE));
+    document_fini(&doc);
+    free(json);
+    free(odd);
+    free(even);
+}
+
 static const struct {
     const char *pattern;
     uint32_t code;
