@@ -254,8 +254,10 @@ static bool meet(struct order *o, const struct pp_step *a, const struct pp_step 
         return false;
     if (a->dst && b->dst && !warn_sets_meet(a->dst, b->dst))
         return false;
-    return a->group == b->group ||
-           warn_sets_meet(groups[a->group].sources, groups[b->group].sources);
+    if (a->group == b->group)
+        return true;
+    spend(&o->budget, groups[a->group].sources, groups[b->group].sources);
+    return warn_sets_meet(groups[a->group].sources, groups[b->group].sources);
 }
 
 static void check_intercept(struct order *o, const struct pp_step *step)

@@ -308,6 +308,44 @@ Test(warn, long_lists_of_ports_are_compared_in_one_pass, .timeout = 10)
     free(even);
 }
 
+static size_t put_group(char *json, size_t size, int group, const char *tls, int rules)
+{
+    size_t len = (size_t)snprintf(json, size, "%s{'id':'%d','mode':'enforce','sources':{'cidrs':[",
+                                  group ? "]}," : "", group);
+
+    for (int i = 0; i < 10000; i++)
+        len += (size_t)snprintf(json + len, size - len, "%s'10.%d.%d.%d'", i ? "," : "", i >> 14,
+                                i >> 6 & 255, 4 * (i & 63) + 2 * group);
+    len += (size_t)snprintf(json + len, size - len, "]},'rules':[");
+    for (int i = 0; i < rules; i++)
+        len += (size_t)snprintf(json + len, size - len,
+                                "%s{'id':'%d','action':'allow','match':{'proto':'tcp',"
+                                "'dst_ports':['%d-65535'],'tls':{%s}}}",
+                                i ? "," : "", i, i + 1, tls);
+    return len;
+}
+
+/* Every pair of rules asks whether their groups have sources in common: here, 64000 times. */
+Test(warn, long_lists_of_sources_are_in_the_budget, .timeout = 20)
+{
+    size_t size = 2 * 10000 * 20 + 512 * 256, len;
+    char *json = malloc(size);
+    struct document doc;
+
+    cr_assert_not_null(json);
+    len = (size_t)snprintf(json, size, "{'source_groups':[");
+    len += put_group(json + len, size - len, 0, "'sni':['a']", 256);
+    len += put_group(json + len, size - len, 1,
+                     "'mode':'intercept','http':{'request':{'methods':['GET']}}", 250);
+    snprintf(json + len, size - len, "]}]}");
+    document_init(&doc);
+    document_compile(&doc, json, NULL);
+    cr_assert_eq(doc.rc, POL_OK, "%s", diag_list(&doc));
+    cr_assert_null(find_diag(&doc, POL_DIAG_INTERCEPT_LATE));
+    document_fini(&doc);
+    free(json);
+}
+
 static const struct {
     const char *pattern;
     uint32_t code;
