@@ -141,15 +141,15 @@ static void release_grant(pol_worker *worker, struct flow *flow)
 }
 
 /* What walk_flow() has pinned for the flow; the grant it held before stays pinned until now, so
- * that a held one stays held. */
+ * that a held one stays held. It was used when the flow had its newest packet: to judge is no use. */
 static void take_grant(pol_worker *worker, struct flow *flow, uint32_t grant)
 {
     if (grant != flow->grant)
         release_grant(worker, flow);
     flow->grant = grant;
     if (grant != POL_NONE) {
-        grants_touch(worker->opts.grants, grant, worker->now, flow->both_ways);
-        flow->touched = worker->now;
+        grants_touch(worker->opts.grants, grant, flow->last, flow->both_ways);
+        flow->touched = flow->last;
     }
 }
 
