@@ -115,7 +115,7 @@ struct flow {
                               messages; POL_NONE */
     union {
         uint32_t dns_next[2]; /* DNS over TCP: sequence number of the next octet, by direction */
-        uint32_t client_end;  /* until the certificate is there: what the client may send up to */
+        uint32_t client_left; /* until the certificate is there: octets the client may send */
         struct {
             uint32_t chain, chain_version; /* CERTIFICATE_SEEN: its place in the worker's chains */
         };

@@ -19,7 +19,7 @@ void certificate_forget(pol_worker *worker, struct flow *flow)
         flow->certificate = CERTIFICATE_MISSING;
 }
 
-void certificate_await(pol_worker *worker, uint32_t index, uint32_t base)
+void certificate_await(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
 
@@ -28,7 +28,7 @@ void certificate_await(pol_worker *worker, uint32_t index, uint32_t base)
             flow->certificate = CERTIFICATE_MISSING;
         return;
     }
-    flow->client_end = base + HELLO_BYTES;
+    flow->client_left = HELLO_BYTES;
     flow->tls_deadline = worker->now + worker->opts.tls_timeout;
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
@@ -154,14 +154,18 @@ static void server_octets(pol_worker *worker, uint32_t index, const pol_packet *
 }
 
 /* The client has nothing to say before it has seen the certificate but alerts, and early data of
- * TLS 1.3 (RFC 8446 2.3). What passes unjudged is bounded as a ClientHello is. */
+ * TLS 1.3 (RFC 8446 2.3). What passes unjudged is bounded as a ClientHello is, and counted as it
+ * comes: ends that understand each other could say ever new things at one place of the stream. */
 static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *packet)
 {
     struct flow *flow = &worker->flows.flows[index];
 
-    if (flow->watch >= WATCH_CHECK &&
-        (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len - flow->client_end) > 0)
+    if (flow->watch < WATCH_CHECK)
+        return;
+    if (packet->payload.len > flow->client_left)
         judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
+    else
+        flow->client_left -= (uint32_t)packet->payload.len;
 }
 
 void certificate_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)

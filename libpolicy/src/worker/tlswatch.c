@@ -207,7 +207,7 @@ static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *
     else
         learn(worker, index, verdict, hello);
     if (flow->tls == TLS_HELLO)
-        certificate_await(worker, index, base);
+        certificate_await(worker, index);
 }
 
 static bool is_reply_keep_alive(const struct flow *flow, const pol_packet *packet)

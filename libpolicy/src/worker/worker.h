@@ -242,8 +242,8 @@ static inline bool certificate_awaited(const struct flow *flow)
     return flow->watch != WATCH_NONE && flow->tls == TLS_HELLO;
 }
 
-/* A ClientHello has been read that began at `base`: the wait begins, if there is one. */
-void certificate_await(pol_worker *worker, uint32_t flow, uint32_t base);
+/* A ClientHello has been read: the wait begins, if there is one. */
+void certificate_await(pol_worker *worker, uint32_t flow);
 /* The payload of one segment of a flow that waits. */
 void certificate_segment(pol_worker *worker, uint32_t flow, const pol_packet *packet, bool reply);
 /* The flow waits no more, if it did: what its server has said is not kept. Not for DNS over TCP,
