@@ -141,7 +141,7 @@ static void release_grant(pol_worker *worker, struct flow *flow)
 }
 
 /* What walk_flow() has pinned for the flow; the grant it held before stays pinned until now, so
- * that a held one stays held. It was used when the flow had its newest packet: to judge is no use. */
+ * that a held one stays held. Its newest use is the flow's newest packet: to judge is none. */
 static void take_grant(pol_worker *worker, struct flow *flow, uint32_t grant)
 {
     if (grant != flow->grant)
