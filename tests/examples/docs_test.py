@@ -88,7 +88,7 @@ class Pages(unittest.TestCase):
                 continue
             with open(page, encoding="utf-8") as file:
                 prose = re.sub(r"^```.*?^```$", "", file.read(), flags=re.MULTILINE | re.DOTALL)
-            for target in re.findall(r"\]\(([^)#: ]+)[^) ]*\)", prose):
+            for target in re.findall(r"\]\((?!https://)([^)#: ]+)[^) ]*\)", prose):
                 self.assertTrue(os.path.exists(os.path.join(os.path.dirname(page), target)), f"{page}: {target}")
 
 
