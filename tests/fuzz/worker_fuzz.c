@@ -153,7 +153,7 @@ struct life {
     pol_policy *policy;
     uint64_t generation, newest_flow;
     pol_mono now;
-    bool two_ports, admit_outside, dropped;
+    bool two_ports, admit_outside, trust_all, dropped;
     struct totals totals;
     struct conn conns[CONNS];
     struct item batch[BATCH];
@@ -240,12 +240,13 @@ static void check_indexes(const struct life *life, const pol_verdict *verdict)
 }
 
 /* The source is inside and the packet came from there: nothing makes it an answer, unless flows may
- * be opened from outside. */
+ * be opened from outside. Where every address is a trusted resolver, its port 53 needs no rule. */
 static void check_evil(const struct life *life, const pol_packet *packet,
                        const pol_verdict *verdict)
 {
     bool mine = packet->side == POL_SIDE_INSIDE && packet->kind == POL_PKT_IP &&
-                packet->tuple.proto == 6 && !life->admit_outside;
+                packet->tuple.proto == 6 && !life->admit_outside &&
+                !(life->trust_all && packet->tuple.dst_port == 53);
     pol_addr src = packet->tuple.src;
     bool evil = false, known = false;
 
@@ -872,6 +873,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&life, 0, sizeof(life));
     life.two_ports = !(pick & 0x80);
     life.admit_outside = pick & 8;
+    life.trust_all = pick & 0x20;
     life.ctx = ledger_ctx(&life.ledger, NULL);
     set_options(&opts, pick, more);
     engine_start(&life.one, life.ctx, &opts);
