@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libpolicy/context.h>
+#include <libpolicy/grants.h>
 
 #include "base/slice.h"
 
@@ -51,6 +51,16 @@ static inline uint64_t input_u64(struct cursor *in)
     uint64_t high = cursor_u32(in);
 
     return high << 32 | cursor_u32(in);
+}
+
+/* A name of an event; returns its length. `name` holds zeros. */
+static inline uint8_t input_name(struct cursor *in, char name[POL_NAME_MAX + 1])
+{
+    pol_str text = input_text(in);
+
+    if (text.len)
+        memcpy(name, text.ptr, text.len);
+    return (uint8_t)text.len;
 }
 
 /* One of a few addresses of either family, so that two of them are often the same. */

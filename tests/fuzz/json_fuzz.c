@@ -353,8 +353,6 @@ static void fill(struct cursor *in, char *field, size_t size)
 
 static void read_event(struct cursor *in, pol_event *event)
 {
-    pol_str name, fqdn;
-
     event->kind = cursor_u8(in);
     event->end = cursor_u8(in);
     event->tuple.src = input_addr(in);
@@ -371,14 +369,8 @@ static void read_event(struct cursor *in, pol_event *event)
     event->answer_count = cursor_u8(in);
     for (size_t i = 0; i < POL_EVENT_ADDRESSES && i < event->answer_count; i++)
         event->answers[i] = input_addr(in);
-    name = input_text(in);
-    fqdn = input_text(in);
-    event->name_len = (uint8_t)name.len;
-    event->fqdn_len = (uint8_t)fqdn.len;
-    if (name.len)
-        memcpy(event->name, name.ptr, name.len);
-    if (fqdn.len)
-        memcpy(event->fqdn, fqdn.ptr, fqdn.len);
+    event->name_len = input_name(in, event->name);
+    event->fqdn_len = input_name(in, event->fqdn);
 }
 
 static void read_finding(struct cursor *in, pol_finding *finding)

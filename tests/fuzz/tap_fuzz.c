@@ -56,22 +56,14 @@ static void read_filter(struct cursor *in, struct lists *lists, pol_tap_filter *
 
 static void read_event(struct cursor *in, pol_event *event)
 {
-    pol_str name, fqdn;
-
     memset(event, 0, sizeof(*event));
     event->tuple.src = input_addr(in);
     event->tuple.dst = input_addr(in);
     event->tuple.proto = cursor_u8(in);
     event->tuple.src_port = cursor_u8(in);
     event->tuple.dst_port = cursor_u16(in);
-    name = input_text(in);
-    fqdn = input_text(in);
-    event->name_len = (uint8_t)name.len;
-    event->fqdn_len = (uint8_t)fqdn.len;
-    if (name.len)
-        memcpy(event->name, name.ptr, name.len);
-    if (fqdn.len)
-        memcpy(event->fqdn, fqdn.ptr, fqdn.len);
+    event->name_len = input_name(in, event->name);
+    event->fqdn_len = input_name(in, event->fqdn);
 }
 
 /* --- the plain evaluation -------------------------------------------------------------------- */

@@ -5,12 +5,11 @@
  * whole or not there, a pinned grant stays, what was learned is seen, and in the end the tables
  * hold what they were taught and nothing else.
  *
- *   grants [tenths of a second]
+ *   grants [lessons of each learner]
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../unit/lib/net/prng.h"
 #include "grants/grants.h"
@@ -20,7 +19,9 @@ enum { LEARNERS = 4, READERS = 4, KEYS = 3, ADDRS = 16, NAMES = 64, CAPACITY = 6
 enum { LONGEST = 1000000000 }; /* seconds */
 
 static pol_grants *crowded, *roomy, *shrinking;
-static atomic_bool stop;
+static unsigned lessons;        /* of each learner */
+static atomic_uint learned_out; /* learners that are done; with the last, */
+static atomic_bool stop;        /* readers are, too */
 static _Atomic pol_mono moment = 1;
 static atomic_bool taught[KEYS][ADDRS][NAMES]; /* set before the lesson */
 
@@ -112,7 +113,7 @@ static void *learner(void *argument)
     struct grants_learned learned;
     uint32_t shrunk = 0;
 
-    while (!atomic_load(&stop)) {
+    for (unsigned lesson = 0; lesson < lessons; lesson++) {
         uint64_t key = prng_below(&random, KEYS);
         unsigned number = prng_below(&random, ADDRS);
         pol_addr addr = address(number);
@@ -129,6 +130,8 @@ static void *learner(void *argument)
         if (prng_below(&random, 20) == 0)
             put_back(prng_below(&random, CAPACITY));
     }
+    if (atomic_fetch_add(&learned_out, 1) + 1 == LEARNERS)
+        atomic_store(&stop, true);
     return NULL;
 }
 
@@ -163,7 +166,7 @@ static void *reader(void *argument)
     struct grants_hit hits[GRANTS_HITS_MAX];
     pol_grant grants[8];
 
-    while (!atomic_load(&stop)) {
+    do {
         pol_addr addr = address(prng_below(&random, ADDRS));
         uint64_t key = prng_below(&random, KEYS);
         pol_mono now = atomic_load(&moment);
@@ -180,7 +183,7 @@ static void *reader(void *argument)
             check_name(&grants[i]);
         for (int i = 0; i < 32; i++)
             check_shrinking();
-    }
+    } while (!atomic_load(&stop));
     return NULL;
 }
 
@@ -197,14 +200,10 @@ static pol_grants *table(pol_ctx *ctx, uint32_t capacity, pol_mono idle)
     return grants;
 }
 
-static void run(unsigned tenths)
+static void run(void)
 {
-    struct timespec time = {tenths / 10, (long)(tenths % 10) * 100000000};
-
     for (uintptr_t i = 0; i < LEARNERS + READERS; i++)
         thread_start(i < LEARNERS ? learner : reader, (void *)(i + 1));
-    nanosleep(&time, NULL);
-    atomic_store(&stop, true);
     thread_join();
 }
 
@@ -239,15 +238,15 @@ static size_t check_content(pol_grants *grants)
 
 static void check_tables(void)
 {
-    size_t lessons = 0, count;
+    size_t different = 0, count;
     pol_grants_stats stats;
 
     for (size_t i = 0; i < sizeof(taught); i++)
-        lessons += (&taught[0][0][0])[i];
+        different += (&taught[0][0][0])[i];
     pol_grants_stats_get(roomy, &stats);
     count = check_content(roomy);
-    if (count != lessons || stats.live != lessons || stats.learned != lessons)
-        thread_fault("%zu lessons, but %zu grants listed, %u live, %llu learned", lessons, count,
+    if (count != different || stats.live != different || stats.learned != different)
+        thread_fault("%zu lessons, but %zu grants listed, %u live, %llu learned", different, count,
                      stats.live, (unsigned long long)stats.learned);
     pol_grants_stats_get(crowded, &stats);
     count = check_content(crowded);
@@ -264,7 +263,8 @@ int main(int argc, char **argv)
     crowded = table(ctx, CAPACITY, POL_SECONDS);
     roomy = table(ctx, ROOMY, 1000000000 * POL_SECONDS);
     shrinking = table(ctx, 1, POL_SECONDS);
-    run(thread_count(argc, argv, 30));
+    lessons = thread_count(argc, argv, 20000);
+    run();
     check_tables();
     pol_grants_free(crowded);
     pol_grants_free(roomy);
