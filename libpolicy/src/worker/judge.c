@@ -78,152 +78,6 @@ pol_tuple tuple_swapped(const pol_tuple *tuple)
     };
 }
 
-/* --- time ----------------------------------------------------------------------------------- */
-
-static pol_mono idle_time(const pol_worker *worker, const struct flow *flow)
-{
-    const pol_idle *idle = &worker->opts.idle;
-
-    if (flow->state == FLOW_DENIED)
-        return idle->denied;
-    switch (flow->key.proto) {
-    case PROTO_TCP:
-        if (flow->phase == TCP_OPENING)
-            return idle->tcp_opening;
-        return flow->phase == TCP_CLOSING ? idle->tcp_closing : idle->tcp_established;
-    case PROTO_UDP:
-    case PROTO_UDPLITE:
-        return flow->both_ways ? idle->udp_two_way : idle->udp_one_way;
-    case PROTO_ICMP:
-    case PROTO_ICMPV6:
-        return idle->icmp;
-    default:
-        return idle->other;
-    }
-}
-
-pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow)
-{
-    pol_mono idle = flow->alive + idle_time(worker, flow);
-
-    return flow->tls_deadline < idle ? flow->tls_deadline : idle;
-}
-
-/* --- the entry ------------------------------------------------------------------------------ */
-
-static void count_pending(pol_worker *worker, struct flow *flow)
-{
-    bool pending = flow->state == FLOW_PENDING;
-
-    if (pending == flow->counted_pending)
-        return;
-    flow->counted_pending = pending;
-    if (pending) {
-        counter_add(&worker->counters, COUNT_PENDING_TLS_FLOWS, 1);
-        counter_add(&worker->counters, COUNT_TLS_PENDING, 1);
-    } else {
-        counter_sub(&worker->counters, COUNT_PENDING_TLS_FLOWS, 1);
-    }
-}
-
-static void set_slot(pol_worker *worker, struct flow *flow, uint8_t slot)
-{
-    counter_sub(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
-    flow->slot = slot;
-    counter_add(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
-}
-
-static void release_grant(pol_worker *worker, struct flow *flow)
-{
-    if (flow->grant != POL_NONE)
-        grants_unpin(worker->opts.grants, flow->grant);
-    flow->grant = POL_NONE;
-}
-
-/* What walk_flow() has pinned for the flow; the grant it held before stays pinned until now, so
- * that a held one stays held. Its newest use is the flow's newest packet: to judge is none. */
-static void take_grant(pol_worker *worker, struct flow *flow, uint32_t grant)
-{
-    if (grant != flow->grant)
-        release_grant(worker, flow);
-    flow->grant = grant;
-    if (grant != POL_NONE) {
-        grants_touch(worker->opts.grants, grant, flow->last, flow->both_ways);
-        flow->touched = flow->last;
-    }
-}
-
-static bool is_half_open(const struct flow *flow)
-{
-    return flow->key.proto == PROTO_TCP ? !flow->established : !flow->both_ways;
-}
-
-enum flow_list list_of(const struct flow *flow)
-{
-    if (flow->state == FLOW_DENIED)
-        return LIST_DENIED;
-    if (flow->key.proto == PROTO_TCP && flow->phase == TCP_CLOSING)
-        return LIST_CLOSING;
-    return is_half_open(flow) ? LIST_HALF_OPEN : LIST_NONE;
-}
-
-uint32_t make_flow(pol_worker *worker, const struct passage *passage)
-{
-    struct flow *flow;
-    uint32_t index;
-
-    if (worker->flows.capacity == 0)
-        return POL_NONE;
-    flow_clock(&worker->flows, worker->now);
-    if (worker->flows.free == POL_NONE && flow_victim(&worker->flows) != POL_NONE) {
-        counter_add(&worker->counters, COUNT_FLOW_EVICTIONS, 1);
-        end_flow(worker, flow_victim(&worker->flows), POL_END_EVICTED);
-    }
-    index = flow_insert(&worker->flows, &passage->key, passage->hash);
-    if (index == POL_NONE)
-        return POL_NONE;
-    flow = &worker->flows.flows[index];
-    flow->opener = passage->swapped ? !passage->end : passage->end;
-    flow->side = passage->side;
-    if (passage->swapped && passage->side != POL_SIDE_UNKNOWN)
-        flow->side = passage->side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
-    flow->verdict_flags = passage->inferred ? POL_V_SIDE_INFERRED : 0;
-    flow->first = flow->last = flow->alive = worker->now;
-    flow->icmp_type = passage->packet->icmp_type;
-    flow->icmp_code = passage->packet->icmp_code;
-    flow->slot = GROUP_SLOT_DEFAULT;
-    counter_set(&worker->counters, COUNT_ACTIVE_FLOWS, worker->flows.count);
-    counter_add(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
-    return index;
-}
-
-void end_flow(pol_worker *worker, uint32_t index, enum pol_end end)
-{
-    struct flow *flow = &worker->flows.flows[index];
-    bool tls = end == POL_END_POLICY && flow->end_cause == POL_END_NONE;
-
-    report_flow(worker, index, POL_EV_FLOW_END, end);
-    counter_add(&worker->counters, tls ? (size_t)COUNT_FLOW_CLOSES_TLS : counter_flow_closes(end),
-                1);
-    counter_sub(&worker->counters, COUNT_ACTIVE_FLOWS_BY_GROUP + flow->slot, 1);
-    if (flow->counted_pending)
-        counter_sub(&worker->counters, COUNT_PENDING_TLS_FLOWS, 1);
-    release_grant(worker, flow);
-    tls_forget(worker, flow);
-    dns_tcp_forget(worker, flow);
-    flow_remove(&worker->flows, index);
-    counter_set(&worker->counters, COUNT_ACTIVE_FLOWS, worker->flows.count);
-}
-
-enum pol_end flow_end(const struct flow *flow)
-{
-    if (flow->state == FLOW_DENIED)
-        return POL_END_POLICY;
-    if (flow->phase == TCP_CLOSING)
-        return flow->fins == 3 ? POL_END_FIN : POL_END_RST;
-    return POL_END_IDLE;
-}
-
 /* --- verdicts ------------------------------------------------------------------------------- */
 
 uint8_t denial(const pol_worker *worker, uint8_t side)
@@ -404,17 +258,12 @@ static void settle_flow(pol_worker *worker, uint32_t index, const struct walk_ou
     flow->in_audit = decides_in_audit(worker->policy, verdict);
     flow->verdict_flags = (flow->verdict_flags & ~judged) | (verdict->flags & judged);
     flow->watch = watch_for(worker, flow, out->watched);
-    if (flow->list == LIST_DENIED)
-        flow_put_on(&worker->flows, index, list_of(flow));
     if (flow->state != FLOW_PENDING && flow->watch == WATCH_NONE && !flow->guarded &&
         !certificate_awaited(flow))
         flow->tls_deadline = POL_NEVER;
     if (flow->tls == TLS_HELLO && flow->watch == WATCH_NONE && !(flow->guarded & GUARD_SERVER))
         certificate_forget(worker, flow);
-    take_grant(worker, flow, out->grant);
-    set_slot(worker, flow, (uint8_t)slot_of(&worker->slots, verdict->group_key));
-    count_pending(worker, flow);
-    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+    flow_judged(worker, index, out->grant);
 }
 
 static void count_midstream(pol_worker *worker, const struct passage *passage, bool allowed)
@@ -649,209 +498,25 @@ bool judge_member(pol_worker *worker, const struct passage *passage, const pol_a
     return true;
 }
 
-static void to_denied(pol_worker *worker, uint32_t index, enum pol_end cause)
-{
-    struct flow *flow = &worker->flows.flows[index];
-
-    flow->end_cause = (uint8_t)cause;
-    flow->tls_deadline = POL_NEVER;
-    flow->alive = worker->now;
-    flow_put_on(&worker->flows, index, list_of(flow));
-    release_grant(worker, flow); /* a denied entry is no flow that a name could carry */
-    tls_forget(worker, flow);
-    dns_tcp_forget(worker, flow);
-    flow->watch = WATCH_NONE;
-    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
-}
-
-static void check_sni(pol_worker *worker, uint32_t index);
-
-void judge_again(pol_worker *worker, uint32_t index)
+void judge_flow(pol_worker *worker, uint32_t index, uint32_t step, enum pol_end cause, bool no_room)
 {
     struct flow *flow = &worker->flows.flows[index];
     pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
     struct walk_facts facts = {0};
     struct walk_outcome out;
-    pol_mono alive = flow->alive;
-    bool was_denied = flow->state == FLOW_DENIED;
 
-    counter_add(&worker->counters, COUNT_REJUDGED, 1);
-    flow->generation = worker->generation;
-    /* Its messages are judged one by one; a denied one cannot be read any further. */
-    if (flow->is_dns)
-        return;
     facts_of_flow(worker, index, &facts);
-    walk_flow(worker, &facts, 0, flow->grant, &out);
-    verdict_of(worker, &out, flow->side, &verdict);
-    settle_flow(worker, index, &out, &verdict);
-    flow_verdict(worker, flow, false, &verdict);
-    if (flow->state == FLOW_PENDING && flow->tls == TLS_HELLO && flow->tls_deadline == POL_NEVER)
-        flow->tls_deadline = worker->now + worker->opts.tls_timeout;
-    if (flow->state == FLOW_DENIED)
-        to_denied(worker, index, POL_END_POLICY);
-    else
-        flow->told = 0;
-    /* Who asks may be an ICMP error, which keeps nothing alive. */
-    if (flow->state == FLOW_DENIED && was_denied)
-        flow->alive = alive;
-    report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
-    report_findings(worker, NULL, index, &out, &verdict);
-    check_sni(worker, index);
-}
-
-void close_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
-{
-    struct flow *flow = &worker->flows.flows[index];
-
-    flow->reason = (uint16_t)reason;
-    flow->raw_action = POL_DENY;
-    flow->tls_deadline = POL_NEVER;
-    flow->resume = POL_NONE;
-    if (audit) {
-        /* Audit never drops: what would have ended the flow is reported, and the flow goes on. */
-        flow->state = FLOW_ALLOWED;
-        flow->verdict_flags |= POL_V_AUDIT;
-        flow->watch = WATCH_NONE;
-        tls_forget(worker, flow);
-    } else {
-        flow->state = FLOW_DENIED;
-        flow->verdict_flags &= ~(uint32_t)POL_V_AUDIT;
-        to_denied(worker, index, POL_END_NONE);
-    }
-    count_pending(worker, flow);
-    report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
-}
-
-void deny_flow(pol_worker *worker, uint32_t index, enum pol_reason reason, bool audit)
-{
-    pol_verdict verdict;
-
-    close_flow(worker, index, reason, audit);
-    flow_verdict(worker, &worker->flows.flows[index], false, &verdict);
-    report_deny(worker, NULL, index, &verdict);
-}
-
-/* What the flow has waited for has not come. */
-static void judge_late(pol_worker *worker, uint32_t index)
-{
-    const struct flow *flow = &worker->flows.flows[index];
-    bool certificate = certificate_awaited(flow) || flow->guarded == GUARD_SERVER;
-
-    if (certificate)
-        judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
-    if (!certificate || flow->tls_deadline <= worker->now)
-        judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
-}
-
-/* What is noticed late is denied since it was due, and no longer than if a tick had noticed. */
-static void run_out_at(pol_worker *worker, uint32_t index, pol_mono due)
-{
-    struct flow *flow = &worker->flows.flows[index];
-
-    judge_late(worker, index);
-    if (flow->state == FLOW_DENIED)
-        flow->alive = due;
-}
-
-static pol_mono silent_until(const pol_worker *worker, const struct flow *flow)
-{
-    return flow->alive + idle_time(worker, flow);
-}
-
-bool flow_ran_out(pol_worker *worker, uint32_t index)
-{
-    struct flow *flow = &worker->flows.flows[index];
-
-    if (flow->tls_deadline <= worker->now)
-        run_out_at(worker, index, flow->tls_deadline);
-    if (silent_until(worker, flow) > worker->now)
-        return false;
-    /* A pending connection that runs out becomes denied, never forgotten. */
-    if (flow->state == FLOW_PENDING && flow->phase == TCP_ESTABLISHED) {
-        run_out_at(worker, index, silent_until(worker, flow));
-        if (flow->state == FLOW_DENIED && silent_until(worker, flow) > worker->now)
-            return false;
-    }
-    end_flow(worker, index, flow_end(flow));
-    return true;
-}
-
-/* The walk goes on where it stopped, with what is known now. */
-static void resume(pol_worker *worker, uint32_t index, enum pol_reason incomplete)
-{
-    struct flow *flow = &worker->flows.flows[index];
-    bool same = flow->generation == worker->generation && flow->resume != POL_NONE;
-    pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE};
-    struct walk_facts facts = {0};
-    struct walk_outcome out;
-
-    if (!worker->policy)
-        return;
-    facts_of_flow(worker, index, &facts);
-    walk_flow(worker, &facts, same ? flow->resume : 0, flow->grant, &out);
-    if (incomplete == POL_WHY_PENDING_FULL &&
+    walk_flow(worker, &facts, step, flow->grant, &out);
+    if (no_room &&
         (out.reason == POL_WHY_TLS_INCOMPLETE || out.reason == POL_WHY_CERTIFICATE_MISSING))
         out.reason = POL_WHY_PENDING_FULL;
     verdict_of(worker, &out, flow->side, &verdict);
     settle_flow(worker, index, &out, &verdict);
     flow_verdict(worker, flow, false, &verdict);
     if (flow->state == FLOW_DENIED)
-        to_denied(worker, index, POL_END_NONE);
+        to_denied(worker, index, cause);
     report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
     report_findings(worker, NULL, index, &out, &verdict);
-}
-
-static void count_incomplete(pol_worker *worker, enum pol_reason reason)
-{
-    counter_add(&worker->counters, COUNT_TLS_DENY, 1);
-    if (reason == POL_WHY_PENDING_FULL)
-        counter_add(&worker->counters, COUNT_PENDING_CAP_REJECTIONS, 1);
-}
-
-void judge_incomplete(pol_worker *worker, uint32_t index, enum pol_reason reason)
-{
-    struct flow *flow = &worker->flows.flows[index];
-    uint8_t watch = flow->state == FLOW_PENDING ? WATCH_PENDING : flow->watch;
-
-    flow->tls_deadline = POL_NEVER;
-    if (flow->is_dns) {
-        dns_tcp_late(worker, index);
-        return;
-    }
-    if (flow->guarded && watch != WATCH_PENDING)
-        watch = WATCH_CHECK;
-    flow->tls = TLS_INCOMPLETE;
-    flow->watch = WATCH_NONE;
-    tls_forget(worker, flow);
-    if (watch >= WATCH_CHECK)
-        count_incomplete(worker, reason);
-    if (watch == WATCH_PENDING) {
-        resume(worker, index, reason);
-        check_sni(worker, index);
-    } else if (watch == WATCH_CHECK) {
-        deny_flow(worker, index, reason, flow->in_audit);
-    }
-}
-
-void judge_no_certificate(pol_worker *worker, uint32_t index, enum pol_reason reason)
-{
-    struct flow *flow = &worker->flows.flows[index];
-    bool waits = certificate_awaited(flow), guarded = flow->guarded & GUARD_SERVER;
-    bool pending = flow->state == FLOW_PENDING;
-
-    flow->certificate = CERTIFICATE_MISSING;
-    flow->watch = WATCH_NONE;
-    if (!(flow->guarded & GUARD_CLIENT))
-        flow->tls_deadline = POL_NEVER;
-    certificate_forget(worker, flow);
-    if (pending || guarded)
-        count_incomplete(worker, reason);
-    if (guarded)
-        deny_flow(worker, index, reason, flow->in_audit);
-    else if (waits && flow->resume != POL_NONE)
-        resume(worker, index, reason);
-    if (pending)
-        check_sni(worker, index);
 }
 
 /* A ClientHello that could not be read is a missing SNI where that is enforced. */
@@ -862,7 +527,7 @@ static bool may_have_sni(const pol_worker *worker, const struct flow *flow)
 }
 
 /* sni_check on a flow that a rule with a hostname has allowed. */
-static void check_sni(pol_worker *worker, uint32_t index)
+void check_sni(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
     struct walk_facts facts = {0};
@@ -887,52 +552,26 @@ static void check_sni(pol_worker *worker, uint32_t index)
     report_deny(worker, NULL, index, &verdict);
 }
 
-static void count_tls(pol_worker *worker, const struct flow *flow)
+void judge_again(pol_worker *worker, uint32_t index)
 {
-    if (flow->state == FLOW_PENDING)
+    struct flow *flow = &worker->flows.flows[index];
+    pol_mono alive = flow->alive;
+    bool was_denied = flow->state == FLOW_DENIED;
+
+    counter_add(&worker->counters, COUNT_REJUDGED, 1);
+    flow->generation = worker->generation;
+    /* Its messages are judged one by one; a denied one cannot be read any further. */
+    if (flow->is_dns)
         return;
+    judge_flow(worker, index, 0, POL_END_POLICY, false);
+    /* Nobody waits for a certificate without an end. */
+    assert(flow->state != FLOW_PENDING || flow->tls != TLS_HELLO ||
+           flow->tls_deadline != POL_NEVER);
     if (flow->state != FLOW_DENIED)
-        counter_add(&worker->counters, COUNT_TLS_ALLOW, 1);
-    else
-        counter_add(&worker->counters,
-                    flow->tls == TLS_NOT ? COUNT_TLS_DENY_AFTER_DATA : COUNT_TLS_DENY, 1);
-}
-
-void judge_facts(pol_worker *worker, uint32_t index)
-{
-    struct flow *flow = &worker->flows.flows[index];
-    bool was_pending = flow->state == FLOW_PENDING, guard = flow->watch >= WATCH_CHECK;
-
-    flow->watch = WATCH_NONE;
-    if (!guard)
-        hello_forget(worker, flow);
-    if (!was_pending)
-        flow->tls_deadline = POL_NEVER;
-    if (flow->resume != POL_NONE && (was_pending || flow->verdict_flags & POL_V_WATCHED)) {
-        resume(worker, index, POL_WHY_TLS_INCOMPLETE);
-        if (was_pending)
-            count_tls(worker, flow);
-    } else if (flow->tls == TLS_HELLO) {
-        report_flow(worker, index, POL_EV_FLOW_UPDATE, POL_END_NONE);
-    }
+        flow->told = 0;
+    else if (was_denied)
+        flow->alive = alive; /* who asks may be an ICMP error, which keeps nothing alive */
     check_sni(worker, index);
-    if (guard)
-        tls_guard(worker, index);
-}
-
-void judge_certificate(pol_worker *worker, uint32_t index)
-{
-    struct flow *flow = &worker->flows.flows[index];
-    bool was_pending = flow->state == FLOW_PENDING;
-
-    flow->watch = WATCH_NONE;
-    if (!flow->guarded)
-        flow->tls_deadline = POL_NEVER;
-    resume(worker, index, POL_WHY_CERTIFICATE_MISSING);
-    if (was_pending) {
-        count_tls(worker, flow);
-        check_sni(worker, index);
-    }
 }
 
 bool judge_plain(pol_worker *worker, uint32_t index)

@@ -10,6 +10,8 @@
  *   control.c   what is no IP flow: link control, multicast from outside
  *   walk.c      facts -> the first step of the policy that matches and holds
  *   judge.c     facts of a flow -> verdict and state of the flow; re-judgement
+ *   entry.c     the entry of a flow: made, accounted for, denied, ended
+ *   tlsjudge.c  TLS facts that arrive late or never -> what waits for them
  *   tlswatch.c  the client's first octets of a TCP flow -> TLS facts
  *   tlscert.c   the server's, where a rule asks for its certificate
  *   chains.c    certificates seen, and whether they verify
@@ -178,21 +180,57 @@ static inline bool control_concerns(const pol_packet *packet)
     return group | (proto == PROTO_ICMPV6) | (proto == PROTO_IGMP);
 }
 
+/* --- entry.c --- */
+
+/* An entry for the key; evicts half-open flows when the table is full. POL_NONE: no room. */
+uint32_t make_flow(pol_worker *worker, const struct passage *passage);
+/* Ends a flow and removes its entry. */
+void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
+/* Why the flow would end if it did now. */
+enum pol_end flow_end(const struct flow *flow);
+/* Its state and group are newly written: counters, list and deadline follow. `grant` carries it,
+ * has been pinned for it, and takes the place of the one that did; or POL_NONE. */
+void flow_judged(pol_worker *worker, uint32_t flow, uint32_t grant);
+/* Its state has become FLOW_DENIED: what it held is given back. `cause` is told when it ends;
+ * POL_END_NONE: what its TLS has shown. */
+void to_denied(pol_worker *worker, uint32_t flow, enum pol_end cause);
+/* Turns the entry into a denied one; in audit mode it goes on. deny_flow() also makes a finding. */
+void close_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
+void deny_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
+enum flow_list list_of(const struct flow *flow); /* where it waits to make room */
+/* When the flow will have been idle for too long; that, or its TLS deadline, whichever is first. */
+pol_mono silent_until(const pol_worker *worker, const struct flow *flow);
+pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow);
+
 /* --- judge.c --- */
 
 /* Judges a packet to a multicast group as if a member of it had sent it. False: no rule allows that
  * member the group, and the verdict says why. */
 bool judge_member(pol_worker *worker, const struct passage *passage, const pol_addr *member,
                   pol_verdict *verdict);
-
 /* Judges a packet without a flow as opening one; if swapped, as the reply of the flow it would
  * belong to. Opens the flow when it may pass. */
 void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
 /* Whether packet rules let a flow pass as it stands. */
 bool judge_plain(pol_worker *worker, uint32_t flow);
-/* Judges a flow again on the facts kept with it, from step 0. */
+/* Judges a flow on the facts kept with it, from `step`. `cause`: see to_denied(). `no_room`: what
+ * is missing is so because nothing was left to collect it. */
+void judge_flow(pol_worker *worker, uint32_t flow, uint32_t step, enum pol_end cause, bool no_room);
+/* Judges a flow again, from step 0. */
 void judge_again(pol_worker *worker, uint32_t flow);
-/* TLS facts have arrived (or a deadline has passed): decides what waits for them. */
+/* sni_check on a flow that a rule with a hostname has allowed. */
+void check_sni(pol_worker *worker, uint32_t flow);
+/* How a denial looks towards a side: enum pol_action. */
+uint8_t denial(const pol_worker *worker, uint8_t side);
+/* The verdict on one more packet of a flow. */
+void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
+                  pol_verdict *verdict);
+/* The same ends the other way round. */
+pol_tuple tuple_swapped(const pol_tuple *tuple);
+
+/* --- tlsjudge.c --- */
+
+/* TLS facts have arrived: decides what waits for them. */
 void judge_facts(pol_worker *worker, uint32_t flow);
 /* No usable ClientHello: too long, too late, malformed, or no room to collect it. */
 void judge_incomplete(pol_worker *worker, uint32_t flow, enum pol_reason reason);
@@ -201,28 +239,9 @@ void judge_certificate(pol_worker *worker, uint32_t flow);
 /* No usable certificate: refused, malformed, too long, too late, replaced, or no room to collect
  * it. */
 void judge_no_certificate(pol_worker *worker, uint32_t flow, enum pol_reason reason);
-/* Turns the entry into a denied one; in audit mode it goes on. deny_flow() also makes a finding. */
-void close_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
-void deny_flow(pol_worker *worker, uint32_t flow, enum pol_reason reason, bool audit);
 /* Looks whether the flow's time is over, idle or waiting for TLS, and does what follows. True: it
  * has ended and its entry is gone. */
 bool flow_ran_out(pol_worker *worker, uint32_t flow);
-/* Why the flow would end if it did now. */
-enum pol_end flow_end(const struct flow *flow);
-/* Ends a flow and removes its entry. */
-void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
-/* How a denial looks towards a side: enum pol_action. */
-uint8_t denial(const pol_worker *worker, uint8_t side);
-/* The verdict on one more packet of a flow. */
-void flow_verdict(const pol_worker *worker, const struct flow *flow, bool reply,
-                  pol_verdict *verdict);
-/* When the flow will have been idle for too long, or its TLS deadline, whichever is first. */
-pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow);
-/* The same ends the other way round. */
-pol_tuple tuple_swapped(const pol_tuple *tuple);
-/* An entry for the key; evicts half-open flows when the table is full. */
-enum flow_list list_of(const struct flow *flow); /* where it waits to make room */
-uint32_t make_flow(pol_worker *worker, const struct passage *passage);
 
 /* --- tlswatch.c --- */
 
