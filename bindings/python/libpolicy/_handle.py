@@ -105,39 +105,25 @@ class Exclusive(Owned):
         super().__init__(pointer, free, kept)
 
     @property
-    def _mine(self) -> _Turn:
-        return _Turn(self)
+    def _mine(self) -> threading.Lock:
+        """`with self._mine:` is one call. The lock itself, since an exception of a signal handler
+        (Ctrl-C) may come between a method of ours that takes it and the block that gives it back,
+        but not between `with` and a lock. When two threads come so close together that neither sees
+        the other here, one waits for the other's call."""
+        self._handle # raises when closed
+        if self._busy.locked():
+            raise InUse(f"the {type(self).__name__} is in use by another thread")
+        return self._busy
+
+    @property
+    def _pointer(self) -> Any:
+        """Within that block only. It raises when the object was closed before the block began."""
+        return self._handle._pointer
 
     def close(self) -> None:
         if self.closed:
             return
-        if not self._busy.acquire(False):
+        if self._busy.locked():
             raise InUse(f"the {type(self).__name__} is in use and cannot be closed")
-        try:
+        with self._busy:
             super().close()
-        finally:
-            self._busy.release()
-
-
-class _Turn:
-    """`with self._mine as pointer`: one call on an Exclusive."""
-
-    __slots__ = ("_owner",)
-
-    def __init__(self, owner: Exclusive) -> None:
-        self._owner = owner
-
-    def __enter__(self) -> Any:
-        owner = self._owner
-        handle = owner._handle
-        if not owner._busy.acquire(False):
-            raise InUse(f"the {type(owner).__name__} is in use by another thread")
-        # It may have been closed between the two lines above.
-        pointer = handle._pointer if owner._held is handle else None
-        if pointer is None:
-            owner._busy.release()
-            raise Closed(f"the {type(owner).__name__} is closed")
-        return pointer
-
-    def __exit__(self, *_: object) -> None:
-        self._owner._busy.release()

@@ -122,24 +122,24 @@ class Audit(Exclusive):
         if not isinstance(event, Event):
             raise TypeError(f"expected an Event, not {type(event).__name__}")
         wall = number(wall, NEVER, "wall")
-        with self._mine as audit, _Optional(policy, Policy) as rules, \
+        with self._mine, _Optional(policy, Policy) as rules, \
                 _Optional(grants, Grants) as names:
-            check(lib.pol_audit_add(audit, rules, names, event._c, wall), "event")
+            check(lib.pol_audit_add(self._pointer, rules, names, event._c, wall), "event")
 
     def restore(self, finding: Finding) -> None:
         """Adds a finding from a store or from another node: counts are summed, times widened."""
         if not isinstance(finding, Finding):
             raise TypeError(f"expected a Finding, not {type(finding).__name__}")
         c = finding._to_c()
-        with self._mine as audit:
-            check(lib.pol_audit_restore(audit, c), "finding")
+        with self._mine:
+            check(lib.pol_audit_restore(self._pointer, c), "finding")
 
     def merge(self, other: Audit) -> None:
         """Adds all findings of another."""
         if not isinstance(other, Audit):
             raise TypeError(f"expected an Audit, not {type(other).__name__}")
-        with self._mine as into, other._mine as source:
-            lib.pol_audit_merge(into, source)
+        with self._mine, other._mine:
+            lib.pol_audit_merge(self._pointer, other._pointer)
 
     def find(self, *, types: Iterable[FindingType | str] = (), groups: Iterable[str] = (),
              since: int = 0, until: int = NEVER, limit: int = 500) -> List[Finding]:
@@ -159,8 +159,9 @@ class Audit(Exclusive):
             found.append(finding)
             return True
         visitor = _Visitor(visit)
-        with self._mine as audit:
-            check(lib.pol_audit_find(audit, query, _abi.pol_audit_find_fn(visitor), None), "find")
+        with self._mine:
+            check(lib.pol_audit_find(self._pointer, query, _abi.pol_audit_find_fn(visitor), None),
+                  "find")
         visitor.finish()
         return found
 
@@ -176,16 +177,16 @@ class Audit(Exclusive):
             found.append(finding)
             return True
         visitor = _Visitor(visit)
-        with self._mine as audit:
-            lib.pol_audit_changes(audit, _abi.pol_audit_changes_fn(visitor), None)
+        with self._mine:
+            lib.pol_audit_changes(self._pointer, _abi.pol_audit_changes_fn(visitor), None)
         visitor.finish()
         return found
 
     @property
     def stats(self) -> AuditStats:
         c = _abi.pol_audit_stats()
-        with self._mine as audit:
-            lib.pol_audit_stats_get(audit, c)
+        with self._mine:
+            lib.pol_audit_stats_get(self._pointer, c)
         return AuditStats(*(getattr(c, field.name) for field in fields(AuditStats)))
 
     def __len__(self) -> int:

@@ -45,13 +45,15 @@ class Readiness(Exclusive):
         """Sets a check. A detail says cause and fix in one line; it is cut at 255 octets. Raises
         NotFound when there is no such check."""
         text = None if detail is None else _terminated(detail)
-        with self._mine as ready:
-            check(lib.pol_ready_set(ready, _terminated(name), bool(ok), text), f"check {name!r}")
+        with self._mine:
+            check(lib.pol_ready_set(self._pointer, _terminated(name), bool(ok), text),
+                  f"check {name!r}")
 
     def advise(self, name: str, advisory: bool = True) -> None:
         """An advisory check is shown, but does not make the whole not ready."""
-        with self._mine as ready:
-            check(lib.pol_ready_advise(ready, _terminated(name), bool(advisory)), f"check {name!r}")
+        with self._mine:
+            check(lib.pol_ready_advise(self._pointer, _terminated(name), bool(advisory)),
+                  f"check {name!r}")
 
     def generations(self, wanted: int, workers: Iterable[Worker],
                     name: str = "policy_ready") -> bool:
@@ -71,22 +73,22 @@ class Readiness(Exclusive):
     @property
     def ok(self) -> bool:
         """Whether every check that is not advisory is ok."""
-        with self._mine as ready:
-            return lib.pol_ready_ok(ready)
+        with self._mine:
+            return lib.pol_ready_ok(self._pointer)
 
     def report(self) -> List[Check]:
         line = _abi.pol_ready_line()
         found: List[Check] = []
-        with self._mine as ready:
-            while lib.pol_ready_at(ready, len(found), line):
+        with self._mine:
+            while lib.pol_ready_at(self._pointer, len(found), line):
                 found.append(Check(borrowed(line.name), line.ok, borrowed(line.detail),
                                    line.advisory))
         return found
 
     def json(self) -> str:
         """As the HTTP API answers on /ready."""
-        with self._mine as ready:
-            return written(lib.pol_json_ready, ready).decode()
+        with self._mine:
+            return written(lib.pol_json_ready, self._pointer).decode()
 
 
 def _terminated(value: str) -> bytes:

@@ -73,24 +73,24 @@ class Counters(Exclusive, Mapping[str, int]):
         from .worker import Worker as Kind
         if not isinstance(worker, Kind):
             raise TypeError(f"expected a Worker, not {type(worker).__name__}")
-        with self._mine as counters, worker._handle as pointer:
-            lib.pol_counters_add(counters, pointer)
+        with self._mine, worker._handle as pointer:
+            lib.pol_counters_add(self._pointer, pointer)
 
     def add_grants(self, grants: Grants) -> None:
         """Adds the numbers of a grant table."""
         if not isinstance(grants, Grants):
             raise TypeError(f"expected a Grants, not {type(grants).__name__}")
-        with self._mine as counters, grants._handle as pointer:
-            lib.pol_counters_add_grants(counters, pointer)
+        with self._mine, grants._handle as pointer:
+            lib.pol_counters_add_grants(self._pointer, pointer)
 
     def clear(self) -> None:
-        with self._mine as counters:
-            lib.pol_counters_clear(counters)
+        with self._mine:
+            lib.pol_counters_clear(self._pointer)
 
     def value(self, name: str, labels: str = "") -> int:
         """One value, summed over groups and over all labels that are not named. 0 if unknown."""
-        with self._mine as counters:
-            return lib.pol_counters_value(counters, _terminated(name), _terminated(labels))
+        with self._mine:
+            return lib.pol_counters_value(self._pointer, _terminated(name), _terminated(labels))
 
     def __getitem__(self, key: str) -> int:
         name, _, labels = key.partition("{")
@@ -116,13 +116,13 @@ class Counters(Exclusive, Mapping[str, int]):
 
     def json(self) -> str:
         """The objects "dataplane", "dns" and "tls" of the HTTP API's statistics."""
-        with self._mine as counters:
-            return "{" + written(lib.pol_json_stats, counters).decode() + "}"
+        with self._mine:
+            return "{" + written(lib.pol_json_stats, self._pointer).decode() + "}"
 
     def metrics(self) -> str:
         """All counters in the Prometheus text format."""
-        with self._mine as counters:
-            return written(lib.pol_metrics_text, counters, capacity=1 << 16).decode()
+        with self._mine:
+            return written(lib.pol_metrics_text, self._pointer, capacity=1 << 16).decode()
 
     def __repr__(self) -> str:
         return f"<Counters{', closed' if self.closed else ''}>"

@@ -61,8 +61,8 @@ class Tap(Exclusive):
     def match(self, event: Event) -> bool:
         if not isinstance(event, Event):
             raise TypeError(f"expected an Event, not {type(event).__name__}")
-        with self._mine as tap:
-            return lib.pol_tap_match(tap, event._c)
+        with self._mine:
+            return lib.pol_tap_match(self._pointer, event._c)
 
     def filter(self, events: Iterable[Event]) -> List[Event]:
         """Those that match."""

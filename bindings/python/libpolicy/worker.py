@@ -128,15 +128,16 @@ class Worker(Exclusive):
         """Decides by this policy from now on; open flows are judged again at their next packet.
         `generation` grows with every policy; unless given it is the next. Returns it."""
         _expect(policy, Policy, "policy")
-        with self._mine as worker:
+        with self._mine:
             if generation is None:
                 generation = self._generation + 1
             number(generation, NEVER, "generation")
             if policy is None:
-                check(lib.pol_worker_use(worker, None, generation), f"generation {generation}")
+                check(lib.pol_worker_use(self._pointer, None, generation),
+                      f"generation {generation}")
             else:
                 with policy._handle as pointer:
-                    check(lib.pol_worker_use(worker, pointer, generation),
+                    check(lib.pol_worker_use(self._pointer, pointer, generation),
                           f"generation {generation}")
             self._generation = generation
             self._policies[generation] = policy
@@ -178,15 +179,13 @@ class Worker(Exclusive):
         verdict = _abi.pol_verdict()
         # What `with self._mine` does, written out: every packet goes this way.
         busy = self._busy
-        if not busy.acquire(False):
+        if busy.locked():
             raise InUse("the Worker is in use by another thread")
-        try:
+        with busy:
             handle = self._held
             if handle is None:
                 raise Closed("the Worker is closed")
             _decide(handle._pointer, packet._c, now, verdict)
-        finally:
-            busy.release()
         return Verdict._of(verdict)
 
     def decide_batch(self, packets: PacketBatch, now: int,
@@ -203,8 +202,8 @@ class Worker(Exclusive):
         if verdicts.capacity < count:
             raise Invalid(f"{count} verdicts do not fit a batch of {verdicts.capacity}")
         now = moment(now)
-        with self._mine as worker:
-            lib.pol_worker_decide_batch(worker, packets._array, count, now, verdicts._array)
+        with self._mine:
+            lib.pol_worker_decide_batch(self._pointer, packets._array, count, now, verdicts._array)
             verdicts._count = count
         return verdicts
 
@@ -213,29 +212,29 @@ class Worker(Exclusive):
     @property
     def deadline(self) -> int | None:
         """When tick() has something to do; None when nothing is under way."""
-        with self._mine as worker:
-            when = lib.pol_worker_deadline(worker)
+        with self._mine:
+            when = lib.pol_worker_deadline(self._pointer)
         return None if when == NEVER else when
 
     def wall(self, now: int, wall: int) -> None:
         """Says that at the moment `now` it is `wall`, in milliseconds since 1970: certificates are
         valid or not by this clock, which goes on with `now`. Before it is told, none is valid."""
         now, told = moment(now), number(wall, NEVER, "wall")
-        with self._mine as worker:
-            lib.pol_worker_wall(worker, now, told)
+        with self._mine:
+            lib.pol_worker_wall(self._pointer, now, told)
 
     def tick(self, now: int, budget: int = NONE) -> int:
         """Ends what has run out, at most `budget` flows, queries and datagrams; returns how many."""
         now, budget = moment(now), number(budget, NEVER, "budget")
-        with self._mine as worker:
-            return lib.pol_worker_tick(worker, now, budget)
+        with self._mine:
+            return lib.pol_worker_tick(self._pointer, now, budget)
 
     def flush(self, now: int) -> int:
         """Ends every flow and query, as far as the ring of events has room; returns how many are
         left. For the end of a capture: drain() and repeat."""
         now = moment(now)
-        with self._mine as worker:
-            return lib.pol_worker_flush(worker, now)
+        with self._mine:
+            return lib.pol_worker_flush(self._pointer, now)
 
     # -- events
 
@@ -253,8 +252,8 @@ class Worker(Exclusive):
         """Moves events into memory that is used again, as many as fit; returns how many."""
         if not isinstance(events, EventBatch):
             raise TypeError(f"expected an EventBatch, not {type(events).__name__}")
-        with self._mine as worker:
-            events._count = lib.pol_worker_drain(worker, events._array, events.capacity)
+        with self._mine:
+            events._count = lib.pol_worker_drain(self._pointer, events._array, events.capacity)
         return events._count
 
     def report(self, kinds: Iterable[EventKind | str] = ALL_EVENTS) -> None:
@@ -264,8 +263,8 @@ class Worker(Exclusive):
         bits = 0
         for kind in kinds:
             bits |= 1 << member(EventKind, kind, "kind")
-        with self._mine as worker:
-            lib.pol_worker_report(worker, bits)
+        with self._mine:
+            lib.pol_worker_report(self._pointer, bits)
 
     # -- DNS messages
 
@@ -273,8 +272,8 @@ class Worker(Exclusive):
         """Judges a DNS query; the whole message, as a proxy has it."""
         asker, octets, now = address(client), Octets(query), moment(now)
         asked, verdict = _abi.pol_dns_query(), _abi.pol_verdict()
-        with self._mine as worker:
-            lib.pol_dns_decide(worker, asker, octets, now, asked, verdict)
+        with self._mine:
+            lib.pol_dns_decide(self._pointer, asker, octets, now, asked, verdict)
         return DnsDecision(Verdict._of(verdict), DnsQuery(asked))
 
     def dns_learn(self, query: DnsQuery, answer: Buffer, now: int) -> DnsLearned:
@@ -284,8 +283,8 @@ class Worker(Exclusive):
             raise TypeError(f"expected a DnsQuery, not {type(query).__name__}")
         octets, now = Octets(answer), moment(now)
         learned = _abi.pol_dns_learned()
-        with self._mine as worker:
-            check(lib.pol_dns_learn(worker, query._c, octets, now, learned),
+        with self._mine:
+            check(lib.pol_dns_learn(self._pointer, query._c, octets, now, learned),
                   f"answer for {query.name!r}")
         return DnsLearned(learned.addresses, learned.added, learned.refreshed, learned.rcode)
 
@@ -301,14 +300,14 @@ class Worker(Exclusive):
     @property
     def flow_count(self) -> int:
         """Flows in the table, denied entries included."""
-        with self._mine as worker:
-            return lib.pol_worker_flow_count(worker)
+        with self._mine:
+            return lib.pol_worker_flow_count(self._pointer)
 
     @property
     def memory(self) -> int:
         """Octets of memory that the worker holds."""
-        with self._mine as worker:
-            return lib.pol_worker_memory(worker)
+        with self._mine:
+            return lib.pol_worker_memory(self._pointer)
 
     def __repr__(self) -> str:
         return f"<Worker{', closed' if self.closed else f', generation {self._generation}'}>"

@@ -9,6 +9,7 @@ import os
 import pathlib
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -217,6 +218,32 @@ def test_counters_are_read_beside_a_worker(policy):
             worker.counters["dp_packets_total"]
         thread.join()
         assert worker.counters["dp_packets_total"] == 300 * 256
+
+
+def interrupted(call, times=300):
+    """Calls it until a signal handler's exception ends that, so many times."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for i in range(times):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, (200 + i % 50) * 1e-6)
+                while True:
+                    call()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_object_is_free_again_after_an_interrupt(worker):
+    packet = syn()
+    for call in (lambda: worker.decide(packet, 0), lambda: worker.flow_count):
+        interrupted(call)
+        assert worker.decide(packet, 0).allowed
+    worker.close()
+    assert worker.closed
 
 
 # -- wrong values: every method of everything, again and again
