@@ -241,11 +241,12 @@ class Worker(Exclusive):
     def drain(self) -> List[Event]:
         """All events since the last time, oldest first. When the ring was full, some were dropped
         and counted (policyd_events_dropped_total)."""
-        if self._events is None:
-            self._events = EventBatch()
         events: List[Event] = []
-        while self.drain_into(self._events):
-            events += [event.copy() for event in self._events]
+        with self._mine:
+            if self._events is None:
+                self._events = EventBatch()
+            while self._drain(self._events):
+                events += [event.copy() for event in self._events]
         return events
 
     def drain_into(self, events: EventBatch) -> int:
@@ -253,8 +254,12 @@ class Worker(Exclusive):
         if not isinstance(events, EventBatch):
             raise TypeError(f"expected an EventBatch, not {type(events).__name__}")
         with self._mine:
-            events._count = lib.pol_worker_drain(self._pointer, events._array, events.capacity)
-        return events._count
+            return self._drain(events)
+
+    def _drain(self, events: EventBatch) -> int:
+        count = lib.pol_worker_drain(self._pointer, events._array, events.capacity)
+        events._count = count
+        return count
 
     def report(self, kinds: Iterable[EventKind | str] = ALL_EVENTS) -> None:
         """Chooses the kinds of events that are made from now on."""

@@ -163,6 +163,34 @@ def test_two_threads_in_one_worker_are_told_apart(policy):
         assert refused and worker.decide(packets[0], 0).allowed
 
 
+def test_threads_that_drain_one_worker_get_each_event_once(policy):
+    packets = PacketBatch([syn(dst="203.0.113.1", sport=i) for i in range(20000)])
+    found, together = [], threading.Barrier(3)
+    with Worker(policy, event_capacity=1 << 15) as worker:
+        worker.decide_batch(packets, 0)
+
+        def work():
+            together.wait()
+            while True:
+                try:
+                    events = worker.drain()
+                except libpolicy.InUse:
+                    continue
+                found.extend(event.sport for event in events)
+                return
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert sorted(found) == list(range(20000))
+
+
 def test_a_callback_cannot_come_back_into_its_object(worker):
     with Audit() as audit:
         worker.decide(syn(dport=1), 0)
