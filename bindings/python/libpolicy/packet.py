@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import operator
 from array import array
-from typing import Any, Iterable, Iterator, Protocol, Sequence, Union, overload, runtime_checkable
+from typing import Any, Iterable, Protocol, Sequence, Union, overload, runtime_checkable
 
 from . import _abi
 from ._abi import Link, PacketKind, PacketMark, Side, TcpFlag
+from ._batch import Batch
 from ._native import lib
 from ._values import (PROTOCOLS, Address, Buffer, IPAddress, Octets, address, ip, known, listed,
                       member, memory_of, number, protocol)
@@ -392,20 +392,24 @@ class _Place:
         self.batch._kept[self.place] = payload
 
 
-class PacketBatch:
+class PacketBatch(Batch[Packet]):
     """Packets side by side in memory, for Worker.decide_batch(): made once and used again.
 
-    `memory` and `dtype()` give numpy the fields without a copy. Thread class: one thread at a time.
+    `memory` and `dtype()` give numpy the fields without a copy. An item of it is a view: what is set
+    in it is set in the batch. Thread class: one thread at a time.
     """
 
-    __slots__ = ("_array", "_capacity", "_count", "_kept")
+    __slots__ = ("_kept",)
+
+    _kind = _abi.pol_packet
+    _word = "packet"
+    _hidden = ("payload", "reserved") # whoever could write the payload's address would
 
     def __init__(self, packets: int | Iterable[Packet] = 256) -> None:
         """Room for so many packets, all of them there and empty; or these packets."""
         given = [] if isinstance(packets, int) else list(packets)
-        self._count = self._capacity = number(packets, UINT32_MAX, "capacity") \
-            if isinstance(packets, int) else len(given)
-        self._array = (_abi.pol_packet * self._capacity)()
+        super().__init__(packets if isinstance(packets, int) else len(given))
+        self._count = self.capacity
         # What the packets borrow: one buffer for all that were parsed together, or one for each.
         self._kept: dict[int, object] = {}
         for i, packet in enumerate(given):
@@ -417,8 +421,8 @@ class PacketBatch:
         many. Returns how many of them are well-formed; malformed ones are packets too."""
         frames = listed(frames, "frames")
         count = len(frames)
-        if count > self._capacity:
-            raise Invalid(f"{count} frames do not fit a batch of {self._capacity}")
+        if count > self.capacity:
+            raise Invalid(f"{count} frames do not fit a batch of {self.capacity}")
         octets = b"".join(frames)
         _kept, base, _length = memory_of(octets)
         lengths = list(map(len, frames))
@@ -429,7 +433,7 @@ class PacketBatch:
             (_abi.pol_bytes * count).from_buffer(slices) if count else None, lens, count,
             member(Link, link, "link"), member(Side, side, "side"), self._array)
         # Nothing stays that borrows from what was there before.
-        self._clear(count, self._capacity)
+        self._clear(count, self.capacity)
         self._kept = {-1: octets}
         self._count = count
         return well_formed
@@ -438,23 +442,14 @@ class PacketBatch:
         size = ctypes.sizeof(_abi.pol_packet)
         ctypes.memset(ctypes.addressof(self._array) + first * size, 0, (last - first) * size)
 
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def capacity(self) -> int:
-        return self._capacity
-
     def resize(self, count: int) -> None:
         """Says how many packets there are, up to the capacity; those that come to it are empty."""
-        count = number(count, self._capacity, "number of packets")
+        count = number(count, self.capacity, "number of packets")
         if count > self._count:
             self._clear(self._count, count)
         self._count = count
 
-    def __getitem__(self, which: int) -> Packet:
-        """A view: what is set in it is set in the batch."""
-        place = self._place(which)
+    def _at(self, place: int) -> Packet:
         return Packet._view(self._array[place], _Place(self, place))
 
     def __setitem__(self, which: int, packet: Packet) -> None:
@@ -466,30 +461,19 @@ class PacketBatch:
         self._array[place] = copied._c
         self._kept[place] = copied._kept
 
-    def _place(self, which: int) -> int:
-        place = operator.index(which)
-        if place < 0:
-            place += self._count
-        if not 0 <= place < self._count:
-            raise IndexError(f"packet {which} of {self._count}")
-        return place
-
-    def __iter__(self) -> Iterator[Packet]:
-        return (self[i] for i in range(self._count))
+    def copy(self) -> PacketBatch:
+        """A batch of its own, with copies of the packets and their payloads."""
+        made = PacketBatch(self.capacity)
+        made._count = self._count
+        for i, packet in enumerate(self):
+            made[i] = packet
+        return made
 
     @property
     def memory(self) -> memoryview:
         """The packets' octets, writable, without a copy: numpy.frombuffer(batch.memory, dtype()).
         Where the payload lies is part of them; only Packet.payload may change that."""
-        return memoryview(self._array).cast("B")[:self._count * ctypes.sizeof(_abi.pol_packet)]
-
-    @staticmethod
-    def dtype() -> dict[str, Any]:
-        """What numpy.dtype() takes for one packet. The payload's address is not among the names."""
-        return dtype_of(_abi.pol_packet, leave_out=("payload", "reserved"))
-
-    def __repr__(self) -> str:
-        return f"<PacketBatch of {self._count}>"
+        return self._octets()
 
 
 def _wire_lens(given: Sequence[int] | None, count: int) -> Any:
@@ -499,22 +483,3 @@ def _wire_lens(given: Sequence[int] | None, count: int) -> Any:
     if len(lens) != count:
         raise Invalid(f"{len(lens)} lengths for {count} frames")
     return (ctypes.c_uint32 * count)(*lens)
-
-
-def dtype_of(kind: type[ctypes.Structure], leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """A struct in the form of numpy.dtype(): names, formats, offsets, itemsize."""
-    fields = [field for field in kind._fields_ if field[0] not in leave_out]
-    return {"names": [field[0] for field in fields],
-            "formats": [_format_of(field[1]) for field in fields],
-            "offsets": [getattr(kind, field[0]).offset for field in fields],
-            "itemsize": ctypes.sizeof(kind)}
-
-
-def _format_of(kind: Any) -> Any:
-    if issubclass(kind, ctypes.Structure):
-        return dtype_of(kind)
-    if issubclass(kind, ctypes.Array):
-        if kind._type_ is ctypes.c_char:
-            return f"S{kind._length_}"
-        return (_format_of(kind._type_), (kind._length_,))
-    return f"u{ctypes.sizeof(kind)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Iterator, List
+from typing import List
 
 from . import _abi
 from ._abi import Action, End, EventKind, Reason, Side, VerdictFlag
+from ._batch import Batch
 from ._native import lib
-from ._values import (NEVER, NONE, IPAddress, Text, index, ip, known, number, static, word, written)
-from .packet import Tuple, dtype_of
+from ._values import NEVER, IPAddress, Text, index, ip, known, number, static, word, written
+from .packet import Tuple
 from .policy import Policy
 
 _ACTIONS = {int(action): action for action in Action}
@@ -107,60 +108,34 @@ def reason_text(reason: Reason) -> str:
     return static(lib.pol_reason_text(int(reason)))
 
 
-class VerdictBatch:
+class VerdictBatch(Batch[Verdict]):
     """Verdicts side by side in memory, as Worker.decide_batch() writes them. Made once and used
-    again; `memory` and `dtype()` give numpy the fields without a copy."""
+    again; `memory` and `dtype()` give numpy the fields without a copy.
 
-    __slots__ = ("_array", "_count")
+    An item of it is a copy, and stays what it is when the batch is used again.
+    """
 
-    def __init__(self, capacity: int = 256) -> None:
-        self._array = (_abi.pol_verdict * number(capacity, NONE, "capacity"))()
-        self._count = 0
+    __slots__ = ()
 
-    @property
-    def capacity(self) -> int:
-        return len(self._array)
+    _kind = _abi.pol_verdict
+    _word = "verdict"
+    _hidden = ("reserved0", "reserved1", "reserved")
 
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, which: int) -> Verdict:
-        """A copy: it stays what it is when the batch is used again."""
-        place = which + self._count if which < 0 else which
-        if not 0 <= place < self._count:
-            raise IndexError(f"verdict {which} of {self._count}")
+    def _at(self, place: int) -> Verdict:
         return Verdict._of(_abi.pol_verdict.from_buffer_copy(self._array[place]))
-
-    def __iter__(self) -> Iterator[Verdict]:
-        return (self[i] for i in range(self._count))
 
     def actions(self) -> bytes:
         """The action of each, one octet per verdict: batch.actions()[i] == Action.ALLOW."""
         return bytes(self.memory[::ctypes.sizeof(_abi.pol_verdict)])
 
-    @property
-    def memory(self) -> memoryview:
-        """The verdicts' octets, read-only, without a copy: numpy.frombuffer(batch.memory, dtype())."""
-        octets = memoryview(self._array).cast("B").toreadonly()
-        return octets[:self._count * ctypes.sizeof(_abi.pol_verdict)]
-
-    @staticmethod
-    def dtype() -> dict[str, Any]:
-        """What numpy.dtype() takes for one verdict."""
-        return dtype_of(_abi.pol_verdict, leave_out=("reserved0", "reserved1", "reserved"))
-
-    def __repr__(self) -> str:
-        return f"<VerdictBatch, {self._count} of {self.capacity}>"
-
 
 class Event:
     """Something that happened in a worker. A value; moments are nanoseconds on its clock."""
 
-    __slots__ = ("_c", "_kept")
+    __slots__ = ("_c",)
 
-    def __init__(self, c: _abi.pol_event, kept: object = None) -> None:
+    def __init__(self, c: _abi.pol_event) -> None:
         self._c = c
-        self._kept = kept
 
     @property
     def kind(self) -> EventKind:
@@ -327,42 +302,16 @@ class Event:
                f"{self.verdict}>"
 
 
-class EventBatch:
-    """Room for events, for Worker.drain_into(): made once and used again."""
+class EventBatch(Batch[Event]):
+    """Room for events, for Worker.drain_into(): made once and used again.
 
-    __slots__ = ("_array", "_count")
+    An item of it is a view, valid until the batch is used again; Event.copy() keeps it.
+    """
 
-    def __init__(self, capacity: int = 256) -> None:
-        self._array = (_abi.pol_event * number(capacity, NONE, "capacity"))()
-        self._count = 0
+    __slots__ = ()
 
-    @property
-    def capacity(self) -> int:
-        return len(self._array)
+    _kind = _abi.pol_event
+    _word = "event"
 
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, which: int) -> Event:
-        """A view, valid until the batch is used again; Event.copy() keeps it."""
-        place = which + self._count if which < 0 else which
-        if not 0 <= place < self._count:
-            raise IndexError(f"event {which} of {self._count}")
-        return Event(self._array[place], self._array)
-
-    def __iter__(self) -> Iterator[Event]:
-        return (self[i] for i in range(self._count))
-
-    @property
-    def memory(self) -> memoryview:
-        """The events' octets, read-only, without a copy: numpy.frombuffer(batch.memory, dtype())."""
-        octets = memoryview(self._array).cast("B").toreadonly()
-        return octets[:self._count * ctypes.sizeof(_abi.pol_event)]
-
-    @staticmethod
-    def dtype() -> dict[str, Any]:
-        """What numpy.dtype() takes for one event."""
-        return dtype_of(_abi.pol_event)
-
-    def __repr__(self) -> str:
-        return f"<EventBatch, {self._count} of {self.capacity}>"
+    def _at(self, place: int) -> Event:
+        return Event(self._array[place])

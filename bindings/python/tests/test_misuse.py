@@ -128,6 +128,26 @@ def test_owners_are_not_copied():
                 duplicate(owner)
 
 
+def test_a_copy_of_a_batch_has_memory_of_its_own(worker):
+    batch = PacketBatch([syn(dport=25, payload=bytes(range(256)))] * 2)
+    verdicts = worker.decide_batch(batch, 0)
+    events = libpolicy.EventBatch(4)
+    worker.drain_into(events)
+    for original in (batch, verdicts, events):
+        for duplicate in (copy.copy, copy.deepcopy):
+            other = duplicate(original)
+            assert type(other) is type(original) and other.capacity == original.capacity
+            assert len(other) == len(original) > 0 and str(other[0]) == str(original[0])
+            assert other._array is not original._array
+        with pytest.raises(TypeError, match=f"a {type(original).__name__} cannot be pickled"):
+            pickle.dumps(original)
+    other = copy.copy(batch)
+    frames = [datagram("10.0.0.1", "10.0.0.2", 6, tcp(1, 2, payload=b"x" * 60000))] * 2
+    assert other.parse(frames, "raw_ip") == 2
+    del other
+    assert batch[0].payload == bytes(range(256)) and batch[1].dport == 25
+
+
 # -- threads
 
 def test_two_threads_in_one_worker_are_told_apart(policy):
