@@ -84,10 +84,16 @@ def word(value: enum.IntEnum) -> str:
 
 def encoded(value: str | bytes) -> bytes:
     if isinstance(value, str):
-        return value.encode("utf-8")
+        return str.encode(value, "utf-8")
     if isinstance(value, bytes):
-        return value
+        return plain(value)
     raise TypeError(f"expected text, not {type(value).__name__}")
+
+
+def plain(value: Buffer) -> bytes:
+    """Octets as bytes and nothing else: a class derived from it may be of another opinion about its
+    length than its memory, and so may a buffer of larger items."""
+    return value if type(value) is bytes else bytes(memoryview(value))
 
 
 def address_of(value: bytes) -> int | None:
@@ -113,7 +119,7 @@ class Octets(_abi.pol_bytes):
 
 def memory_of(value: Buffer) -> tuple[object, int | None, int]:
     """What to keep, the address and the length of a buffer."""
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value, address_of(value), len(value)
     view = memoryview(value)
     if not view.c_contiguous or view.readonly:
@@ -175,9 +181,12 @@ def address(value: Address) -> _abi.pol_addr:
         check(lib.pol_addr_parse(Text(value), parsed), f'address "{value}"')
         return parsed
     if isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        if getattr(value, "scope_id", None) is not None:
+            raise Invalid(f'address "{value}" has a scope, which no policy knows')
         value = value.packed
     if not isinstance(value, bytes):
         raise TypeError(f"expected an address, not {type(value).__name__}")
+    value = plain(value)
     if len(value) == 16 and value.startswith(b"\0" * 10 + b"\xff\xff"):
         value = value[12:]
     if len(value) not in (4, 16):

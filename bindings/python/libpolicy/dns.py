@@ -19,6 +19,8 @@ class DnsQuery:
     __slots__ = ("_c",)
 
     def __init__(self, c: _abi.pol_dns_query) -> None:
+        if not isinstance(c, _abi.pol_dns_query): # the library would take None for no address
+            raise TypeError(f"expected a pol_dns_query, not {type(c).__name__}")
         self._c = c
 
     @property

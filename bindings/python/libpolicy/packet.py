@@ -12,7 +12,7 @@ from ._abi import Link, PacketKind, PacketMark, Side, TcpFlag
 from ._batch import Batch
 from ._native import lib
 from ._values import (PROTOCOLS, Address, Buffer, IPAddress, Octets, address, ip, known, listed,
-                      member, memory_of, number, protocol)
+                      member, memory_of, number, plain, protocol)
 from .errors import Invalid, check
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
@@ -192,6 +192,8 @@ class Packet:
             kind = 8 if c.tuple.proto == ICMP else 128
         c.icmp_type, c.icmp_code = number(kind, 255, "icmp_type"), number(code, 255, "icmp_code")
         if inner is not None:
+            if not isinstance(inner, Packet):
+                raise TypeError(f"inner: expected a Packet, not {type(inner).__name__}")
             c.inner = inner._c.tuple
             c.marks |= PacketMark.ICMP_ERROR
 
@@ -415,11 +417,11 @@ class PacketBatch(Batch[Packet]):
         for i, packet in enumerate(given):
             self[i] = packet
 
-    def parse(self, frames: Sequence[bytes], link: Link | str = Link.ETHERNET, *,
+    def parse(self, frames: Iterable[Buffer], link: Link | str = Link.ETHERNET, *,
               side: Side | str = Side.UNKNOWN, wire_lens: Sequence[int] | None = None) -> int:
         """Takes frames apart, in one call, into the first packets of the batch, which then has as
         many. Returns how many of them are well-formed; malformed ones are packets too."""
-        frames = listed(frames, "frames")
+        frames = [plain(frame) for frame in listed(frames, "frames")]
         count = len(frames)
         if count > self.capacity:
             raise Invalid(f"{count} frames do not fit a batch of {self.capacity}")

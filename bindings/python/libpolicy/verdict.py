@@ -135,6 +135,8 @@ class Event:
     __slots__ = ("_c",)
 
     def __init__(self, c: _abi.pol_event) -> None:
+        if not isinstance(c, _abi.pol_event): # the library would take None for no address
+            raise TypeError(f"expected a pol_event, not {type(c).__name__}")
         self._c = c
 
     @property

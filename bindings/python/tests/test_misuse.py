@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Misuse raises, and never ends the interpreter: wrong types, closed objects, two threads at once,
 objects that go in the wrong order."""
+import array
 import copy
+import ctypes
 import gc
 import inspect
 import itertools
@@ -13,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from ipaddress import ip_address
 
 import pytest
 
@@ -292,6 +295,43 @@ def test_an_object_is_free_again_after_an_interrupt(worker):
         assert worker.decide(packet, 0).allowed
     worker.close()
     assert worker.closed
+
+
+# -- memory that is not what it seems
+
+class Liar(bytes):
+    """Octets that claim to be more than they are."""
+
+    def __len__(self):
+        return 1 << 20
+
+
+class LyingText(str):
+    def encode(self, *_):
+        return Liar(b"x")
+
+
+def test_a_length_is_that_of_the_memory(worker):
+    frame = datagram("10.0.0.5", "192.0.2.10", 6, tcp(1, 443))
+    assert libpolicy.Packet.parse(Liar(frame), "raw_ip").ip_len == len(frame)
+    assert syn(payload=Liar(b"abc")).payload == b"abc"
+    assert libpolicy.Packet(src=Liar(b"\n\0\0\1"), dst="10.0.0.2").src == ip_address("10.0.0.1")
+    with pytest.raises(libpolicy.NotFound):
+        libpolicy.tls.server_name(Liar(b"\x16\3\1\0\1\2"))
+    libpolicy.Tap(hostnames=[LyingText("a")]).close()
+    batch = PacketBatch(3)
+    words = array.array("I", frame) # 4 octets to an item
+    assert batch.parse([Liar(frame), memoryview(words), bytearray(frame)], "raw_ip") == 3
+    assert [packet.ip_len for packet in batch] == [len(frame)] * 3
+    assert batch.parse([((ctypes.c_char * 0) * 1000)()], "raw_ip") == 0
+    assert batch[0].malformed and batch[0].wire_len == 0
+
+
+@pytest.mark.parametrize("kind", (libpolicy.Event, libpolicy.DnsQuery))
+def test_what_the_library_makes_is_not_made_of_nothing(kind):
+    for value in (None, 0, b"", object()):
+        with pytest.raises(TypeError, match="expected a pol_"):
+            kind(value)
 
 
 # -- wrong values: every method of everything, again and again
