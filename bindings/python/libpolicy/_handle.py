@@ -94,6 +94,19 @@ class Owned:
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
+def turn(busy: threading.Lock, what: object) -> threading.Lock:
+    """`with turn(busy, self):` is one call on an object that belongs to one thread at a time.
+
+    It gives back the lock itself, since an exception of a signal handler (Ctrl-C) may come between
+    a method of ours that takes it and the block that gives it back, but not between `with` and a
+    lock. When two threads come so close together that neither sees the other here, one waits for
+    the other's call.
+    """
+    if busy.locked():
+        raise InUse(f"the {type(what).__name__} is in use by another thread")
+    return busy
+
+
 class Exclusive(Owned):
     """An Owned that belongs to one thread at a time. A second thread, or a callback of the same one,
     that comes while a call is under way gets InUse instead of a corrupt object."""
@@ -106,14 +119,9 @@ class Exclusive(Owned):
 
     @property
     def _mine(self) -> threading.Lock:
-        """`with self._mine:` is one call. The lock itself, since an exception of a signal handler
-        (Ctrl-C) may come between a method of ours that takes it and the block that gives it back,
-        but not between `with` and a lock. When two threads come so close together that neither sees
-        the other here, one waits for the other's call."""
+        """`with self._mine:` is one call."""
         self._handle # raises when closed
-        if self._busy.locked():
-            raise InUse(f"the {type(self).__name__} is in use by another thread")
-        return self._busy
+        return turn(self._busy, self)
 
     @property
     def _pointer(self) -> Any:

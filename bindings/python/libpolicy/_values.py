@@ -130,6 +130,14 @@ def memory_of(value: Buffer) -> tuple[object, int | None, int]:
     return array, ctypes.addressof(array), view.nbytes
 
 
+def terminated(value: str | bytes) -> bytes:
+    """Text for a C string, which a NUL would end early."""
+    octets = encoded(value)
+    if b"\0" in octets:
+        raise Invalid(f"{value!r} holds a NUL")
+    return octets
+
+
 def texts(values: Iterable[str | bytes]) -> tuple[Any, int]:
     """An array of pol_str and its count; the array keeps the texts alive."""
     kept = [Text(value) for value in listed(values, "texts")]

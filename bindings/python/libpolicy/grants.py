@@ -48,6 +48,8 @@ class Grant:
         name = encoded(self.name)
         if len(name) > _abi.POL_NAME_MAX:
             raise Invalid(f"a name has at most {_abi.POL_NAME_MAX} octets, not {len(name)}")
+        if b"\0" in name: # the field would be cut off there
+            raise Invalid(f"name {self.name!r} holds a NUL")
         c.addr, c.name, c.name_len = address(self.addr), name, len(name)
         c.kind = member(GrantKind, self.kind, "kind")
         c.two_way = bool(self.two_way)

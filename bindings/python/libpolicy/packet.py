@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import threading
 from array import array
 from typing import Any, Iterable, Protocol, Sequence, Union, overload, runtime_checkable
 
 from . import _abi
 from ._abi import Link, PacketKind, PacketMark, Side, TcpFlag
 from ._batch import Batch
+from ._handle import turn
 from ._native import lib
 from ._values import (PROTOCOLS, Address, Buffer, IPAddress, Octets, address, ip, known, listed,
                       member, memory_of, number, plain, protocol)
@@ -338,10 +340,10 @@ class Packet:
     def payload(self, value: Buffer) -> None:
         octets = Octets(value)
         if isinstance(self._kept, _Place):
-            self._kept.keep(octets.kept)
+            self._kept.batch._set_payload(self._kept.place, octets)
         else:
             self._kept = octets.kept
-        self._c.payload = octets
+            self._c.payload = octets
 
     @property
     def inner(self) -> Tuple | None:
@@ -390,18 +392,15 @@ class _Place:
         self.batch = batch
         self.place = place
 
-    def keep(self, payload: object) -> None:
-        self.batch._kept[self.place] = payload
-
 
 class PacketBatch(Batch[Packet]):
     """Packets side by side in memory, for Worker.decide_batch(): made once and used again.
 
     `memory` and `dtype()` give numpy the fields without a copy. An item of it is a view: what is set
-    in it is set in the batch. Thread class: one thread at a time.
+    in it is set in the batch. Thread class: one thread at a time; a second one gets InUse.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "_busy")
 
     _kind = _abi.pol_packet
     _word = "packet"
@@ -412,6 +411,7 @@ class PacketBatch(Batch[Packet]):
         given = [] if isinstance(packets, int) else list(packets)
         super().__init__(packets if isinstance(packets, int) else len(given))
         self._count = self.capacity
+        self._busy = threading.Lock() # what packets borrow is not exchanged while they are judged
         # What the packets borrow: one buffer for all that were parsed together, or one for each.
         self._kept: dict[int, object] = {}
         for i, packet in enumerate(given):
@@ -431,14 +431,25 @@ class PacketBatch(Batch[Packet]):
         starts = itertools.accumulate(lengths, initial=base or 0)
         slices = array("Q", itertools.chain.from_iterable(zip(starts, lengths)))
         lens = _wire_lens(wire_lens, count)
-        well_formed = lib.pol_packet_parse_batch(
-            (_abi.pol_bytes * count).from_buffer(slices) if count else None, lens, count,
-            member(Link, link, "link"), member(Side, side, "side"), self._array)
-        # Nothing stays that borrows from what was there before.
-        self._clear(count, self.capacity)
-        self._kept = {-1: octets}
-        self._count = count
+        kind, sides = member(Link, link, "link"), member(Side, side, "side")
+        with self._mine:
+            well_formed = lib.pol_packet_parse_batch(
+                (_abi.pol_bytes * count).from_buffer(slices) if count else None, lens, count, kind,
+                sides, self._array)
+            # Nothing stays that borrows from what was there before.
+            self._clear(count, self.capacity)
+            self._kept = {-1: octets}
+            self._count = count
         return well_formed
+
+    @property
+    def _mine(self) -> threading.Lock:
+        return turn(self._busy, self)
+
+    def _set_payload(self, place: int, octets: Octets) -> None:
+        with self._mine:
+            self._kept[place] = octets.kept
+            self._array[place].payload = octets
 
     def _clear(self, first: int, last: int) -> None:
         size = ctypes.sizeof(_abi.pol_packet)
@@ -447,9 +458,10 @@ class PacketBatch(Batch[Packet]):
     def resize(self, count: int) -> None:
         """Says how many packets there are, up to the capacity; those that come to it are empty."""
         count = number(count, self.capacity, "number of packets")
-        if count > self._count:
-            self._clear(self._count, count)
-        self._count = count
+        with self._mine:
+            if count > self._count:
+                self._clear(self._count, count)
+            self._count = count
 
     def _at(self, place: int) -> Packet:
         return Packet._view(self._array[place], _Place(self, place))
@@ -460,8 +472,9 @@ class PacketBatch(Batch[Packet]):
             raise TypeError(f"expected a Packet, not {type(packet).__name__}")
         place = self._place(which)
         copied = packet.copy()
-        self._array[place] = copied._c
-        self._kept[place] = copied._kept
+        with self._mine:
+            self._kept[place] = copied._kept
+            self._array[place] = copied._c
 
     def copy(self) -> PacketBatch:
         """A batch of its own, with copies of the packets and their payloads."""

@@ -231,8 +231,15 @@ def document_text(document: Document) -> str | bytes:
     if isinstance(document, (str, bytes)):
         return document
     if isinstance(document, Mapping):
-        return json.dumps(document)
+        return json.dumps(document, default=_plain)
     raise TypeError("a policy document is JSON text or an object; Policy.load() takes a path")
+
+
+def _plain(value: object) -> dict[str, Any]:
+    """What json cannot write by itself."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no place in a policy document")
 
 
 def _diagnostics(found: Any) -> list[Diagnostic]:

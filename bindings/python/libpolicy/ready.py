@@ -9,9 +9,9 @@ from typing import Iterable, List
 from . import _abi
 from ._handle import Exclusive
 from ._native import lib
-from ._values import NEVER, borrowed, encoded, listed, number, written
+from ._values import NEVER, borrowed, listed, number, terminated, written
 from .context import Context, context_of
-from .errors import Invalid, check
+from .errors import check
 from .worker import Worker
 
 
@@ -33,7 +33,7 @@ class Readiness(Exclusive):
 
     def __init__(self, names: Iterable[str] = _abi.POL_READY_CHECKS,
                  context: Context | None = None) -> None:
-        kept = [_terminated(name) for name in listed(names, "names")]
+        kept = [terminated(name) for name in listed(names, "names")]
         array = (ctypes.c_char_p * len(kept))(*kept)
         context = context_of(context)
         pointer = ctypes.POINTER(_abi.pol_ready)()
@@ -44,15 +44,15 @@ class Readiness(Exclusive):
     def set(self, name: str, ok: bool, detail: str | None = None) -> None:
         """Sets a check. A detail says cause and fix in one line; it is cut at 255 octets. Raises
         NotFound when there is no such check."""
-        text = None if detail is None else _terminated(detail)
+        text = None if detail is None else terminated(detail)
         with self._mine:
-            check(lib.pol_ready_set(self._pointer, _terminated(name), bool(ok), text),
+            check(lib.pol_ready_set(self._pointer, terminated(name), bool(ok), text),
                   f"check {name!r}")
 
     def advise(self, name: str, advisory: bool = True) -> None:
         """An advisory check is shown, but does not make the whole not ready."""
         with self._mine:
-            check(lib.pol_ready_advise(self._pointer, _terminated(name), bool(advisory)),
+            check(lib.pol_ready_advise(self._pointer, terminated(name), bool(advisory)),
                   f"check {name!r}")
 
     def generations(self, wanted: int, workers: Iterable[Worker],
@@ -89,10 +89,3 @@ class Readiness(Exclusive):
         """As the HTTP API answers on /ready."""
         with self._mine:
             return written(lib.pol_json_ready, self._pointer).decode()
-
-
-def _terminated(value: str) -> bytes:
-    octets = encoded(value)
-    if b"\0" in octets:
-        raise Invalid(f"{value!r} holds a NUL")
-    return octets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, List
 from . import _abi
 from ._handle import Exclusive
 from ._native import lib
-from ._values import encoded, static, written
+from ._values import static, terminated, written
 from .context import Context, context_of
 from .errors import check
 from .grants import Grants
@@ -90,7 +90,7 @@ class Counters(Exclusive, Mapping[str, int]):
     def value(self, name: str, labels: str = "") -> int:
         """One value, summed over groups and over all labels that are not named. 0 if unknown."""
         with self._mine:
-            return lib.pol_counters_value(self._pointer, _terminated(name), _terminated(labels))
+            return lib.pol_counters_value(self._pointer, terminated(name), terminated(labels))
 
     def __getitem__(self, key: str) -> int:
         name, _, labels = key.partition("{")
@@ -126,7 +126,3 @@ class Counters(Exclusive, Mapping[str, int]):
 
     def __repr__(self) -> str:
         return f"<Counters{', closed' if self.closed else ''}>"
-
-
-def _terminated(value: str) -> bytes:
-    return encoded(value).split(b"\0")[0]

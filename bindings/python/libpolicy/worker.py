@@ -194,15 +194,15 @@ class Worker(Exclusive):
         hold for all. `verdicts` is used again if given, and returned."""
         if not isinstance(packets, PacketBatch):
             raise TypeError(f"expected a PacketBatch, not {type(packets).__name__}")
-        count = len(packets)
         if verdicts is None:
-            verdicts = VerdictBatch(count)
+            verdicts = VerdictBatch(len(packets))
         elif not isinstance(verdicts, VerdictBatch):
             raise TypeError(f"expected a VerdictBatch, not {type(verdicts).__name__}")
-        if verdicts.capacity < count:
-            raise Invalid(f"{count} verdicts do not fit a batch of {verdicts.capacity}")
         now = moment(now)
-        with self._mine:
+        with packets._mine, self._mine:
+            count = len(packets)
+            if verdicts.capacity < count:
+                raise Invalid(f"{count} verdicts do not fit a batch of {verdicts.capacity}")
             lib.pol_worker_decide_batch(self._pointer, packets._array, count, now, verdicts._array)
             verdicts._count = count
         return verdicts

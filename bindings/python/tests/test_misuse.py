@@ -214,6 +214,37 @@ def test_threads_that_drain_one_worker_get_each_event_once(policy):
         assert sorted(found) == list(range(20000))
 
 
+def test_packets_are_not_exchanged_while_they_are_judged(policy):
+    frames = [datagram("10.0.0.5", "192.0.2.10", 6, tcp(i, 443)) for i in range(20000)]
+    packets, ends = PacketBatch(len(frames)), []
+    packets.parse(frames, "raw_ip")
+    changes = (lambda: packets.parse(frames, "raw_ip"), lambda: packets.resize(20000),
+               lambda: packets.__setitem__(0, syn()), lambda: setattr(packets[0], "payload", b"x"))
+    with Worker(policy) as worker:
+        done = threading.Event()
+
+        def work():
+            while not done.is_set():
+                try:
+                    worker.decide_batch(packets, 0)
+                except libpolicy.InUse:
+                    pass
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            for change in changes:
+                for _ in range(2000):
+                    try:
+                        change()
+                    except libpolicy.InUse as error:
+                        ends.append(str(error))
+                        break
+        finally:
+            done.set()
+            thread.join()
+    assert ends == ["the PacketBatch is in use by another thread"] * len(changes)
+
+
 def test_a_callback_cannot_come_back_into_its_object(worker):
     with Audit() as audit:
         worker.decide(syn(dport=1), 0)
@@ -325,6 +356,19 @@ def test_a_length_is_that_of_the_memory(worker):
     assert [packet.ip_len for packet in batch] == [len(frame)] * 3
     assert batch.parse([((ctypes.c_char * 0) * 1000)()], "raw_ip") == 0
     assert batch[0].malformed and batch[0].wire_len == 0
+
+
+def test_nothing_is_cut_off_in_silence():
+    grant = libpolicy.Grant(0, ip_address("192.0.2.1"), "a\0b", libpolicy.GrantKind.ALLOWED,
+                            seconds(60), 0, 0, 0, 60)
+    with Grants() as grants, pytest.raises(libpolicy.Invalid, match=r"name 'a\\x00b' holds a NUL"):
+        grants.restore(grant, 0)
+    with Counters() as counters:
+        for question in (("dp_packets_total\0",), ("dp_packets_total", 'decision="deny"\0')):
+            with pytest.raises(libpolicy.Invalid, match="holds a NUL"):
+                counters.value(*question)
+    with pytest.raises(libpolicy.Invalid, match='address "fe80::1%eth0" has a scope'):
+        libpolicy.Packet(src=ip_address("fe80::1%eth0"), dst="fe80::2")
 
 
 @pytest.mark.parametrize("kind", (libpolicy.Event, libpolicy.DnsQuery))

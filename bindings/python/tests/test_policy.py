@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import gc
 import json
+import types
 
 import pytest
 
@@ -13,9 +14,12 @@ def test_a_document_is_text_octets_an_object_or_a_file(document, policy, tmp_pat
     path = tmp_path / "policy.json"
     path.write_text(text)
     for same in (libpolicy.Policy(text), libpolicy.Policy(text.encode()),
-                 libpolicy.Policy.load(path), libpolicy.Policy.load(str(path))):
+                 libpolicy.Policy.load(path), libpolicy.Policy.load(str(path)),
+                 libpolicy.Policy(types.MappingProxyType(document))):
         assert same == policy and same.digest == policy.digest and hash(same) == hash(policy)
     assert libpolicy.Policy({"default_policy": "allow"}) != policy
+    with pytest.raises(TypeError, match="a set has no place in a policy document"):
+        libpolicy.Policy({"source_groups": set()})
     with pytest.raises(FileNotFoundError):
         libpolicy.Policy.load(tmp_path / "none.json")
 
