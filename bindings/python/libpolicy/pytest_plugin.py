@@ -41,7 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begins to count if that is asked for."""
     wanted = config.getoption("--policy-coverage")
     least = config.getoption("--policy-coverage-min")
+    if wanted and not wanted.endswith(".json"):
+        # "--policy-coverage test_policy.py" would write over the test.
+        raise pytest.UsageError(f'--policy-coverage {wanted}: the name of the file to write ends in '
+                                '".json"; put --policy-coverage alone behind the tests')
     if wanted is not None or least is not None:
+        if config.getoption("dist", "no") != "no": # of pytest-xdist
+            raise pytest.UsageError("--policy-coverage counts in one process: run pytest without -n")
         config.pluginmanager.register(_Counting(wanted or "", least), "libpolicy-coverage")
 
 
@@ -51,6 +57,7 @@ class _Counting:
     def __init__(self, path: str, least: float | None) -> None:
         self.path = path
         self.least = least
+        self.faults: list[str] = []
         self.before = coverage.active
         self.coverage = coverage.active = coverage.Coverage()
 
@@ -58,26 +65,29 @@ class _Counting:
         """What is decided from now on belongs to this test."""
         self.coverage.current = nodeid
 
-    @property
-    def too_little(self) -> bool:
-        """Whether that alone makes the run fail."""
-        return self.least is not None and self.coverage.percent < self.least
-
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """A run that passed fails if too little was covered."""
-        if self.too_little and exitstatus == pytest.ExitCode.OK:
+        """A run that passed fails if too little was covered, or nobody will read what was."""
+        if self.least is not None and self.coverage.percent < self.least:
+            self.faults.append(f"less than {self.least:g} %")
+        if self.path:
+            self._write()
+        if self.faults and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write(self) -> None:
+        text = json.dumps(self.coverage.to_dict(), indent=2, ensure_ascii=False)
+        try:
+            Path(self.path).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            self.faults.append(f"cannot write {self.path}: {error.strerror}")
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """The table."""
         terminalreporter.section("policy coverage")
         for line in self.coverage.table():
             terminalreporter.line(line)
-        if self.too_little:
-            terminalreporter.line(f"FAILED: less than {self.least:g} %", red=True)
-        if self.path:
-            text = json.dumps(self.coverage.to_dict(), indent=2, ensure_ascii=False)
-            Path(self.path).write_text(text + "\n", encoding="utf-8")
+        for fault in self.faults:
+            terminalreporter.line(f"FAILED: {fault}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """Another run in this process begins anew."""

@@ -42,7 +42,9 @@ def run(directory, *arguments):
                "-p", "libpolicy.pytest_plugin", *arguments]
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True,
                           timeout=60, check=False)
-    assert not done.stderr
+    assert not done.stderr or done.returncode == pytest.ExitCode.USAGE_ERROR
+    if done.returncode == pytest.ExitCode.USAGE_ERROR:
+        return done.stderr, done.returncode
     return done.stdout, done.returncode
 
 
@@ -80,6 +82,33 @@ def test_json_names_the_tests(tests):
                         "tests": ["test_policy.py::test_web"]}
     assert [item["hits"] for item in items] == [1, 0, 1, 0]
     assert (items[2]["rule"], items[3]["group"]) == (None, None)
+
+
+def test_no_test_is_taken_for_the_file_to_write(tests):
+    path = tests(WEB) / "test_policy.py"
+    before = path.read_text(encoding="utf-8")
+    output, code = run(path.parent, "--policy-coverage", "test_policy.py")
+    assert path.read_text(encoding="utf-8") == before
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "--policy-coverage test_policy.py: the name of the file to write ends in" in output
+
+
+def test_a_file_that_cannot_be_written_fails_the_run(tests):
+    output, code = run(tests(WEB), "--policy-coverage=no/such.json")
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "FAILED: cannot write no/such.json: No such file or directory" in output
+    assert "policy coverage 25.0 %" in output and "1 passed" in output
+
+
+def test_several_processes_are_refused(tests):
+    directory = tests(WEB)
+    (directory / "conftest.py").write_text( # what pytest-xdist adds
+        "def pytest_addoption(parser):\n    parser.addoption('--dist', default='no')\n",
+        encoding="utf-8")
+    output, code = run(directory, "--policy-coverage-min=1", "--dist=load")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "--policy-coverage counts in one process: run pytest without -n" in output
+    assert run(directory, "--dist=load")[1] == 0
 
 
 def test_too_little_fails_a_run_that_passed(tests):
