@@ -17,8 +17,10 @@ traffic of a real client would get, from the engine itself.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from operator import index
 from typing import Any
 
 from . import Action, Grants, Packet, Policy, Side, Verdict, VerdictFlag, Worker, coverage
@@ -102,14 +104,19 @@ class Attempt:
         return proto_word(self.proto)
 
 
+# What a client can look up without quoting: a slip in an address must not pass for a name.
+_LABEL = re.compile("[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NAME_MAX = 253
+
+
 def _attempt(
     src: AddressLike, dst: AddressLike, port: int, proto: int | str, given: dict[str, Any]
 ) -> Attempt:
-    source = ip_address(src)
+    source = _address(src)
     for key in ("address", "resolver"):
         if given.get(key) is not None:
-            given[key] = ip_address(given[key])
-    made = Attempt(source, _destination(dst), port, _proto(proto, source.version), **given)
+            given[key] = _address(given[key])
+    made = Attempt(source, _destination(dst), index(port), _proto(proto, source.version), **given)
     ends = [made.target, made.asked] if made.name else [made.target]
     if any(end.version != source.version for end in ends):
         raise ValueError(f"{made}: source and destination are of different families")
@@ -117,18 +124,51 @@ def _attempt(
         raise ValueError(f"{made}: {made.proto_name} needs a port from 1 to 65535")
     if made.proto not in WITH_PORTS and port:
         raise ValueError(f"{made}: {made.proto_name} has no ports")
+    _check_rest(made)
     return made
+
+
+def _check_rest(made: Attempt) -> None:
+    if made.icmp_type is not None and not 0 <= index(made.icmp_type) <= 255:
+        raise ValueError(f"{made}: icmp_type {made.icmp_type} is not between 0 and 255")
+    if made.proto != TCP and (made.sni is not None or not made.tls):
+        raise ValueError(f"{made}: only TCP clients speak TLS here")
+    if made.address is not None and not made.name:
+        raise ValueError(f"{made}: address= says what a name resolves to, and there is none")
+
+
+def _address(value: AddressLike) -> Address:
+    """IPv4-mapped addresses are the IPv4 addresses they mean, as in the library."""
+    if not isinstance(value, (str, IPv4Address, IPv6Address)):
+        raise TypeError(f"expected an address, not {type(value).__name__}")
+    found = ip_address(value)
+    if isinstance(found, IPv4Address):
+        return found
+    if found.scope_id is not None:
+        raise ValueError(f"{found} has a scope, which no policy knows")
+    return found.ipv4_mapped or found
 
 
 def _destination(dst: AddressLike) -> Address | str:
     try:
-        return ip_address(dst)
+        return _address(dst)
     except ValueError:
-        return str(dst).rstrip(".").lower()
+        return _name(str(dst))
+
+
+def _name(text: str) -> str:
+    name = text.removesuffix(".").lower()
+    labels = name.split(".")
+    if not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit() or len(name) > _NAME_MAX:
+        raise ValueError(f'"{text}" is neither an address nor a host name'
+                         + ("" if text.isascii() else ', which begins with "xn--" on the wire'))
+    return name
 
 
 def _proto(proto: int | str, version: int) -> int:
     if isinstance(proto, int):
+        if not 0 <= proto <= 255:
+            raise ValueError(f"proto {proto} is not between 0 and 255")
         return proto
     if proto == "icmp" and version == 6:
         return ICMPV6
@@ -353,6 +393,8 @@ def _run(policy: Policy, tried: Attempt, query_only: bool = False) -> Outcome:
 
 
 def _in_mode(policy: Policy, mode: str | None) -> Policy:
+    if not isinstance(policy, Policy):
+        raise TypeError(f"expected a Policy, not {type(policy).__name__}")
     if mode is None:
         return policy
     if mode not in ("audit", "enforce"):
@@ -473,5 +515,7 @@ def assert_query(
     if expect not in ("allow", "deny", "audit"):
         raise ValueError(f'expect "{expect}" is none of allow, deny, audit')
     tried = _attempt(src, name, 53, UDP, {"resolver": resolver})
+    if not tried.name:
+        raise ValueError(f"{name} is no name that could be asked for")
     outcome = _run(_in_mode(policy, mode), tried, query_only=True)
     return _check(outcome, expect, {"rule": rule, "group": group, "reason": reason})

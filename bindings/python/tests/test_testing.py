@@ -200,6 +200,16 @@ SENSELESS = [
     ((OFFICE, "192.0.2.9", 80), {"proto": "sctpp"}, '"sctpp" is no protocol'),
     ((OFFICE, "192.0.2.9", 80), {"mode": "strict"}, "neither audit nor enforce"),
     (("here", "192.0.2.9", 80), {}, "'here' does not appear to be"),
+    ((OFFICE, "192.0.2.9", 80), {"proto": 256}, "proto 256 is not between 0 and 255"),
+    ((OFFICE, "192.0.2.9"), {"proto": "icmp", "icmp_type": -1}, "icmp_type -1 is not between"),
+    ((OFFICE, "192.0.2.9", 80), {"proto": "udp", "sni": "a.example"}, "only TCP clients speak TLS"),
+    ((OFFICE, "192.0.2.9", 80), {"address": "192.0.2.8"}, "what a name resolves to"),
+    ((OFFICE, "bücher.example", 80), {}, 'neither an address nor a host name, which .* "xn--"'),
+    (("fe80::1%eth0", "fe80::2", 80), {}, "has a scope"),
+    *(((OFFICE, slip, 80), {}, "is neither an address nor a host name") for slip in (
+        "10.0.0.256", "192.0.2.0/24", "2001:db8::zz", "https://a.example/", "a b.example", "", ".",
+        "a..example", "x" * 64 + ".example", ".".join(["x" * 60] * 5), "a\0.example", "-a.example",
+        "a.example\n")),
 ]
 
 
@@ -209,6 +219,24 @@ def test_what_makes_no_sense_is_no_failure_of_the_policy(policy, arguments, give
         assert_denies(policy, *arguments, **given)
     with pytest.raises(TypeError):
         assert_allows(policy, OFFICE, "192.0.2.9", 80, colour="red")
+
+
+@pytest.mark.parametrize("src, dst, port", [
+    (5, "192.0.2.9", 80), (OFFICE, 80, 80), (OFFICE, b"\1\2\3\4", 80), (OFFICE, "192.0.2.9", "80"),
+    (OFFICE, "192.0.2.9", 80.0)])
+def test_what_is_of_another_type_is_no_attempt(policy, src, dst, port):
+    with pytest.raises(TypeError):
+        assert_denies(policy, src, dst, port)
+    with pytest.raises(TypeError, match="expected a Policy, not str"):
+        assert_denies("policy.json", OFFICE, "192.0.2.9", 80)
+    with pytest.raises(ValueError, match="192.0.2.9 is no name"):
+        assert_query(policy, OFFICE, "192.0.2.9")
+
+
+def test_mapped_addresses_are_what_they_mean(policy):
+    outcome = attempt(policy, f"::ffff:{OFFICE}", "api.example.com", 8000, address="::ffff:192.0.2.9")
+    assert (outcome.result, str(outcome.attempt.src)) == ("allow", OFFICE)
+    assert str(outcome.attempt.target) == "192.0.2.9"
 
 
 def test_the_three_lines_of_the_readme(tmp_path, monkeypatch):
