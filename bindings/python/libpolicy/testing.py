@@ -133,6 +133,8 @@ def _check_rest(made: Attempt) -> None:
         raise ValueError(f"{made}: icmp_type {made.icmp_type} is not between 0 and 255")
     if made.proto != TCP and (made.sni is not None or not made.tls):
         raise ValueError(f"{made}: only TCP clients speak TLS here")
+    if made.sni is not None and len(made.sni.encode()) > 255:
+        raise ValueError(f"{made}: sni has at most 255 octets")
     if made.address is not None and not made.name:
         raise ValueError(f"{made}: address= says what a name resolves to, and there is none")
 

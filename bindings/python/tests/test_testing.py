@@ -2,6 +2,8 @@
 """Unit tests of a policy: what the assertions accept, and what they say when they do not."""
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -161,6 +163,19 @@ def test_the_nearest_rule_is_named_with_what_it_needed(policy, src, dst, port, g
     assert wanted in said(assert_allows, policy, src, dst, port, **given)
 
 
+def test_a_pattern_without_end_does_not_hold_up_the_message():
+    program = 'from libpolicy import Policy\n' \
+              'from libpolicy.testing import explain\n' \
+              'match = {"dns_hostname": "^(a|aa)+$", "tls": {"sni": "^(A|AA)+$"}}\n' \
+              'policy = Policy({"source_groups": [{"id": "g", "mode": "enforce", "rules": [{' \
+              '"id": "slow", "action": "allow", "match": match}],' \
+              '"sources": {"cidrs": ["10.0.0.0/8"]}}]})\n' \
+              'print(explain(policy, "10.0.0.5", "a" * 60 + ".example", 443))\n'
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          timeout=20, check=True)
+    assert 'g/slow needs a name like "^(a|aa)+$"' in done.stdout
+
+
 def test_another_rule_than_expected_is_named(policy):
     text = said(assert_allows, policy, OFFICE, "api.example.com", 443, rule="bank", group="trial",
                 reason="group_default")
@@ -203,6 +218,7 @@ SENSELESS = [
     ((OFFICE, "192.0.2.9", 80), {"proto": 256}, "proto 256 is not between 0 and 255"),
     ((OFFICE, "192.0.2.9"), {"proto": "icmp", "icmp_type": -1}, "icmp_type -1 is not between"),
     ((OFFICE, "192.0.2.9", 80), {"proto": "udp", "sni": "a.example"}, "only TCP clients speak TLS"),
+    ((OFFICE, "192.0.2.9", 80), {"sni": "x" * 256}, "sni has at most 255 octets"),
     ((OFFICE, "192.0.2.9", 80), {"address": "192.0.2.8"}, "what a name resolves to"),
     ((OFFICE, "bücher.example", 80), {}, 'neither an address nor a host name, which .* "xn--"'),
     (("fe80::1%eth0", "fe80::2", 80), {}, "has a scope"),
