@@ -23,7 +23,7 @@ import libpolicy
 from conftest import syn
 from libpolicy import (Audit, Context, Counters, Grants, PacketBatch, Policy, Readiness, Tap,
                        VerdictBatch, Worker, seconds)
-from messages import answer, datagram, query, tcp
+from messages import answer, datagram, query, tcp, udp
 
 # -- closing
 
@@ -472,17 +472,50 @@ def torment(seed, rounds):
     return calls
 
 
-def test_no_arguments_end_the_interpreter():
-    """In a process of its own: a crash is a failure of this test, not of the run."""
+def in_a_process(name, rounds, seeds):
+    """The sum of what a function of this file returns, in a process of its own: a crash is a failure
+    of the test, not of the run."""
     here = pathlib.Path(__file__).parent
     program = f"import sys; sys.path.insert(0, {str(here)!r})\n" \
               "import test_misuse\n" \
-              "calls = sum(test_misuse.torment(seed, 3000) for seed in range(8))\n" \
-              "print(calls, 'calls came back')\n"
+              f"print(sum(test_misuse.{name}(seed, {rounds}) for seed in range({seeds})))\n"
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", program], text=True,
                           capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout.split()[0]) > 1000
+    return int(done.stdout)
+
+
+def test_no_arguments_end_the_interpreter():
+    assert in_a_process("torment", 3000, 8) > 1000
+
+
+def scribble(seed, rounds):
+    """Judges packets whose octets, but for the payload's address, are anything."""
+    random_ = random.Random(seed)
+    field = libpolicy._abi.pol_packet.payload
+    address = range(field.offset, field.offset + field.size)
+    worker = Worker(Policy({"default_policy": "allow"}), Grants(), flow_capacity=16,
+                    fragment_capacity=4, pending_capacity=2, trust_all_resolvers=True)
+    frame = datagram("10.0.0.5", "192.0.2.53", 17, udp(5000, 53, query("a.example")))
+    batch, verdicts = PacketBatch(1), VerdictBatch(1)
+    for now in range(rounds):
+        batch.parse([frame], "raw_ip")
+        for _ in range(4):
+            place = random_.randrange(len(batch.memory))
+            if place not in address:
+                batch.memory[place] = random_.choice((0, 1, 2, 4, 17, random_.randrange(256)))
+        worker.decide_batch(batch, seconds(now), verdicts)
+        repr(batch[0]), repr(verdicts[0]), worker.tick(seconds(now))
+        try:
+            libpolicy.reply.reject(batch[0], frame, "raw_ip")
+        except libpolicy.PolError:
+            pass
+    return rounds
+
+
+def test_no_octets_in_a_batch_end_the_interpreter():
+    """What numpy may write there."""
+    assert in_a_process("scribble", 5000, 2) == 10000
 
 
 # -- memory

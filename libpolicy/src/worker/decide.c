@@ -459,7 +459,8 @@ static void judge(pol_worker *worker, struct passage *passage, pol_verdict *verd
         .side = packet->side,
         .generation = worker->generation,
     };
-    if (packet->kind == POL_PKT_BROKEN || packet->marks & POL_MARK_MALFORMED) {
+    /* A kind that nobody knows is as broken as what the parser calls so. */
+    if (packet->kind > POL_PKT_NOT_IP || packet->marks & POL_MARK_MALFORMED) {
         counter_add(&worker->counters, COUNT_MALFORMED, 1);
         deny_and_report(worker, passage, POL_WHY_MALFORMED, verdict);
     } else if (packet->kind == POL_PKT_NOT_IP) {
