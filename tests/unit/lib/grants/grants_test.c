@@ -424,6 +424,47 @@ Test(grants, gone_address_of_a_name_goes_first)
     cr_assert_eq(look(1, 2, 301 * S), 0);
 }
 
+Test(grants, address_goes_first_from_the_moment_that_it_is_gone)
+{
+    options.addresses_per_name = 2;
+    for (int late = 0; late < 2; late++) {
+        make();
+        learn(1, "a.example", 1, 6000, 1 * S);
+        learn(1, "a.example", 2, 60, 2 * S);
+        learn(1, "a.example", 3, 6000, 102 * S - 1 + late);
+        cr_expect_eq(look(1, 1, 102 * S), late);
+        cr_expect_eq(look(1, 2, 102 * S), 1 - late);
+        pol_grants_free(grants);
+        grants = NULL;
+    }
+}
+
+/* A full table gives up what is gone, of whichever group. */
+Test(grants, grant_of_the_table_goes_first_from_the_moment_that_it_is_gone)
+{
+    for (int late = 0; late < 2; late++) {
+        make();
+        learn(3, "gone.example", 100, 60, 2 * S);
+        for (int i = 0; i < 7; i++)
+            learn(1, "greedy.example", i, 6000, (pol_mono)(i + 3) * S);
+        learn(2, "new.example", 101, 60, 102 * S - 1 + late);
+        cr_expect_eq(look(3, 100, 102 * S), 1 - late);
+        cr_expect_eq(look(1, 0, 102 * S), late);
+        pol_grants_free(grants);
+        grants = NULL;
+    }
+}
+
+Test(grants, expiry_looks_at_no_more_than_it_is_allowed)
+{
+    make();
+    for (int i = 0; i < 8; i++)
+        learn(1, "a.example", i, 60, 0);
+    cr_expect_eq(pol_grants_expire(grants, 50000 * S, 0), 0);
+    for (int i = 0; i < 8; i++)
+        cr_expect_eq(pol_grants_expire(grants, 50000 * S, 1), 1);
+}
+
 static uint32_t count_live(pol_mono now)
 {
     static pol_grant all[1024];
@@ -630,17 +671,42 @@ Test(grants, names_come_newest_use_first_with_those_of_nobody)
     cr_assert_str_eq(found[1].name, "c.example");
 }
 
+Test(grants, names_beyond_the_room_given_are_counted_and_not_written)
+{
+    const pol_grant untouched = {.group_key = 77};
+
+    make();
+    learn(1, "a.example", 1, 60, 1 * S);
+    learn(1, "b.example", 1, 60, 2 * S);
+    learn(1, "c.example", 2, 60, 2 * S);
+    learn(1, "d.example", 2, 60, 1 * S);
+    for (int number = 1; number <= 2; number++) {
+        pol_grant found[2] = {untouched, untouched};
+        pol_addr addr = address(number);
+
+        cr_expect_eq(pol_grants_names(grants, 1, &addr, 5 * S, found, 1), 2);
+        cr_expect_eq(found[0].used, 2 * S);
+        cr_expect_eq(found[1].group_key, untouched.group_key);
+        cr_expect_eq(pol_grants_names(grants, 1, &addr, 5 * S, found, 0), 2);
+    }
+}
+
 static const struct {
     uint8_t family, name_len, kind;
+    uint32_t ttl;
     pol_mono answered;
     int rc;
 } restored[] = {
-    {4, 9, POL_GRANT_ALLOWED, 1000 * S, POL_OK},
-    {4, 9, POL_GRANT_RECORDED, 1000 * S, POL_OK},
-    {0, 9, POL_GRANT_ALLOWED, 1000 * S, POL_E_INVALID},
-    {4, 0, POL_GRANT_ALLOWED, 1000 * S, POL_E_INVALID},
-    {4, 9, 3, 1000 * S, POL_E_INVALID},
-    {4, 9, POL_GRANT_ALLOWED, 100 * S, POL_E_NOTFOUND},
+    {4, 9, POL_GRANT_ALLOWED, 60, 1000 * S, POL_OK},
+    {4, 9, POL_GRANT_RECORDED, 60, 1000 * S, POL_OK},
+    {0, 9, POL_GRANT_ALLOWED, 60, 1000 * S, POL_E_INVALID},
+    {4, 0, POL_GRANT_ALLOWED, 60, 1000 * S, POL_E_INVALID},
+    {4, 9, 3, 60, 1000 * S, POL_E_INVALID},
+    {4, 9, POL_GRANT_ALLOWED, 60, 100 * S, POL_E_NOTFOUND},
+    {4, 9, POL_GRANT_ALLOWED, 60, 901 * S, POL_E_NOTFOUND}, /* idle for 100 s this moment */
+    {4, 9, POL_GRANT_ALLOWED, 60, 901 * S + 1, POL_OK},
+    {4, 9, POL_GRANT_ALLOWED, 200, 801 * S, POL_E_NOTFOUND}, /* its TTL ends this moment */
+    {4, 9, POL_GRANT_ALLOWED, 200, 801 * S + 1, POL_OK},
 };
 
 Test(grants, restore_takes_only_what_still_lives)
@@ -652,7 +718,7 @@ Test(grants, restore_takes_only_what_still_lives)
             .addr = {.family = restored[i].family, .bytes = {192, 0, 2, 1}},
             .kind = restored[i].kind,
             .name_len = restored[i].name_len,
-            .ttl = 60,
+            .ttl = restored[i].ttl,
             .answered = restored[i].answered,
             .used = restored[i].answered,
             .name = "a.example",
@@ -703,6 +769,18 @@ Test(grants, restored_row_that_carried_both_ways_keeps_its_longer_idle_time)
     learn(1, "a.example", 1, 0, 900 * S);
     cr_assert_eq(pol_grants_restore(grants, &grant, 1400 * S), POL_OK);
     cr_expect_eq(state(1, 1, 1400 * S), POL_GRANT_LIVE);
+}
+
+Test(grants, largest_capacity_is_asked_for)
+{
+    struct counting counting = {.fail_at = 2}; /* the first is the context */
+    pol_ctx *small = counting_ctx(&counting);
+
+    options.capacity = 1 << 24;
+    cr_expect_eq(pol_grants_new(small, &options, &grants), POL_E_NOMEM);
+    options.capacity++;
+    cr_expect_eq(pol_grants_new(small, &options, &grants), POL_E_INVALID);
+    pol_ctx_unref(small);
 }
 
 Test(grants, capacity_out_of_range_is_refused)
