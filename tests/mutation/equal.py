@@ -11,6 +11,8 @@ FETCH = "only asks for memory earlier; the next step finds the same with or with
 
 EQUAL = {
     ("grants/grants.c", "size < capacity", "<", "<="): "an index twice as large finds the same",
+    ("grants/grants.c", "i + 1 < SET_KINDS * capacity", "<", "<="):
+        "grants in every slot need no more sets than there are: nobody takes one behind the last",
     ("grants/grants.c", "step < WALK_MAX", "<", "<="): BOUND,
     ("grants/grants.c", "i < NAME_WORDS", "<", "<="): "the length, at most 255, ends it at the same word",
     ("grants/grants.c", "i * 8 < len", "<", "<="): "a word behind the length is copied and cut off",

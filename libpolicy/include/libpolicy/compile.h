@@ -144,7 +144,12 @@ POL_API pol_policy *pol_policy_ref(pol_policy *policy);
  */
 POL_API void pol_policy_unref(pol_policy *policy);
 
-/* These six take NULL for "no policy in use": it has no groups and no rules. */
+/**
+ * @name Groups and rules of a policy
+ * Each takes NULL for "no policy in use", which has no groups and no rules. Thread class: any
+ * thread.
+ * @{
+ */
 /** How many groups there are. */
 POL_API uint32_t pol_policy_group_count(const pol_policy *policy);
 
@@ -165,6 +170,7 @@ POL_API uint32_t pol_policy_rule_group(const pol_policy *policy, uint32_t rule);
 /** The key under which grants are kept for a group: the first 8 octets of SHA-256 of its id, read
  *  big-endian, so it is the same in every process and after every reload. 0 for POL_NONE. */
 POL_API uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group);
+/** @} */
 
 /** SHA-256 of pol_policy_json(). Equal digests mean equal documents. */
 POL_API void pol_policy_digest(const pol_policy *policy, uint8_t ret_sha256[32]);
