@@ -200,7 +200,9 @@ class Questions(Example):
                 self.assertEqual(fetch.outcome, outcome, (name, address))
                 self.assertLess(fetch.seconds, 3, (name, address))
         denials, _ = self.stop()
-        self.assertEqual([denial["sni"] for denial in denials if denial["kind"] == "deny"], ["tenant.example.net"] * 2)
+        # The last packets of the test before, to others, may come when nobody knows their flows any more.
+        cut = [denial for denial in denials if denial["dst_ip"] in (lab.PARTNER, lab.PARTNER6)]
+        self.assertEqual([denial["sni"] for denial in cut], ["tenant.example.net"] * 2, denials)
 
     def test_both_ends_of_a_cut_flow_hear_of_it(self):
         with self.lab.capture() as seen:

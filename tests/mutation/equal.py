@@ -1,30 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutants that do what the code does: (file, comparison, operator, what it became) and why.
+"""Mutants that do what the code does, and why: by file, the comparison, its operator, what it became.
 
-Whoever changes such a line finds its mutants among the others again.
+Where a file has the same comparison several times, it is the NTH. Whoever changes such a line finds its mutants among
+the others again.
 """
 
-SAME_MINIMUM = "the smaller of two equal ones is either"
+SAME = "either of two that are equal"
 TIE = "which of two that were used at the same moment comes first is promised nowhere"
 BOUND = "a bound on effort, and one look more is as good"
 FETCH = "only asks for memory earlier; the next step finds the same with or without"
 
 EQUAL = {
-    ("grants/grants.c", "size < capacity", "<", "<="): "an index twice as large finds the same",
-    ("grants/grants.c", "i + 1 < SET_KINDS * capacity", "<", "<="):
-        "grants in every slot need no more sets than there are: nobody takes one behind the last",
-    ("grants/grants.c", "step < WALK_MAX", "<", "<="): BOUND,
-    ("grants/grants.c", "i < NAME_WORDS", "<", "<="): "the length, at most 255, ends it at the same word",
-    ("grants/grants.c", "i * 8 < len", "<", "<="): "a word behind the length is copied and cut off",
-    ("grants/grants.c", "out_count < capacity", "<", "<="): SAME_MINIMUM,
-    ("grants/grants.c", "out[at - 1].used < grant.used", "<", "<="): TIE,
-    ("grants/grants.c", "in_use > gone", ">", ">="): "their difference is 0",
-    ("grants/learn.c", "used < best->used", "<", "<="): TIE,
-    ("grants/learn.c", "opts->idle < opts->idle_two_way", "<", "<="): SAME_MINIMUM,
-    ("grants/learn.c", "answered >= best->used", ">=", ">"): "looks further and finds none that is better",
-    ("grants/learn.c", "candidates > 0", ">", ">="): BOUND,
-    ("grants/learn.c", "i < looks", "<", "<="): BOUND,
-    ("grants/learn.c", "i < VICTIMS", "<", "<="): BOUND,
-    ("grants/learn.c", "seen < now", "<", "<="): "writes the moment that is there, or chooses between equal ones",
-    ("grants/learn.c", "a < b", "<", "<="): SAME_MINIMUM,
+    "grants/grants.c": [
+        ("size < capacity", "<", "<=", "an index twice as large finds the same"),
+        ("i + 1 < SET_KINDS * capacity", "<", "<=", "grants in all slots need no set behind the last"),
+        ("index < grants->opts.capacity", "<", "<=", "an index is never the capacity", 1),
+        ("step < WALK_MAX", "<", "<=", BOUND),
+        ("i < NAME_WORDS", "<", "<=", "the length, at most 255, ends it at the same word"),
+        ("i * 8 < len", "<", "<=", "a word behind the length is copied and cut off"),
+        ("out_count < capacity", "<", "<=", SAME),
+        ("out[at - 1].used < grant.used", "<", "<=", TIE),
+        ("in_use > gone", ">", ">=", "their difference is 0"),
+    ],
+    "grants/learn.c": [
+        ("used < best->used", "<", "<=", TIE),
+        ("opts->idle < opts->idle_two_way", "<", "<=", SAME),
+        ("answered >= best->used", ">=", ">", "looks further and finds none that is better"),
+        ("candidates > 0", ">", ">=", BOUND),
+        ("i < looks", "<", "<=", BOUND),
+        ("i < grants->opts.capacity", "<", "<=", BOUND, 1),
+        ("i < grants->opts.capacity", "<", "<=", BOUND, 2),
+        ("i < VICTIMS", "<", "<=", BOUND, 1),
+        ("i < VICTIMS", "<", "<=", BOUND, 2),
+        ("seen < now", "<", "<=", "writes the moment that is there", 1),
+        ("seen < now", "<", "<=", SAME, 2),
+        ("k < lesson->key_count", "<", ">=", FETCH, 1),
+        ("k < lesson->key_count", "<", ">=", FETCH, 2),
+        ("i < count", "<", ">=", FETCH, 2),
+        ("a < lesson->addr_count", "<", "<=", "a round for no address"),
+        ("lesson->addr_count - a < AHEAD", "<", "<=", SAME),
+        ("a < b", "<", "<=", SAME),
+        ("grant.used < grant.answered", "<", "<=", SAME),
+    ],
 }

@@ -473,6 +473,35 @@ static uint32_t count_live(pol_mono now)
     return (uint32_t)pol_grants_list(grants, &position, now, all, 1024);
 }
 
+/* 512 slots for one that is gone, and 32 more for each address that a flow makes it look. */
+Test(grants, lesson_looks_at_a_bounded_part_of_the_table)
+{
+    enum { MANY = 20000, ADDRESSES = 16 };
+    pol_addr addrs[ADDRESSES];
+    uint32_t ttls[ADDRESSES] = {0};
+    uint64_t key = 2;
+    struct grants_lesson lesson = {&key,  1,    POL_GRANT_ALLOWED, {"late.example", 12},
+                                   addrs, ttls, ADDRESSES};
+    pol_grants_stats stats;
+    char name[32];
+
+    options.capacity = MANY;
+    make();
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "n%d.example", i);
+        learn(1, name, i % 200, 6000, S);
+    }
+    pol_grants_stats_get(grants, &stats);
+    cr_assert_eq(stats.live, MANY);
+    for (uint32_t i = 0; i < MANY; i++)
+        cr_assert(grants_pin(grants, i, (uint32_t)(grants->slots[i].pin >> 32)));
+    for (int i = 0; i < ADDRESSES; i++)
+        addrs[i] = address(i);
+    grants_learn(grants, &lesson, 2 * S, &learned);
+    cr_expect(learned.full);
+    cr_expect_eq(grants->sweep, 512 + ADDRESSES * 32);
+}
+
 /* More flows than candidates are looked at, all on the grants that would go first. */
 Test(grants, flows_in_the_way_hide_nobody)
 {
@@ -502,9 +531,10 @@ Test(grants, name_comes_back_to_its_cap_when_its_flows_are_over)
         cr_assert_eq(look(1, i, 6 * S), 1);
         grants_unpin(grants, hits[0].slot);
     }
-    for (int i = 7; i <= 10; i++)
+    for (int i = 7; i <= 10; i++) {
         learn(1, "a.example", i, 6000, (pol_mono)i * S);
-    cr_assert_eq(count_live(10 * S), 2);
+        cr_expect_eq(count_live(10 * S), i < 10 ? 12u - (unsigned)i : 2u); /* two go for one */
+    }
 }
 
 Test(grants, others_take_from_the_largest_group)
