@@ -237,18 +237,20 @@ static bool make_room(struct model *model, uint64_t key)
     return true;
 }
 
-/* Answers of a stronger kind make the grant what they are and never shorten it; those of a weaker
- * kind count only when it is gone, and then as if it had never been there. */
+/* An answer to what is gone counts as if that had never been there. Otherwise those of a stronger
+ * kind make the grant what they are and never shorten it, and those of a weaker one do not count.
+ */
 static void refresh(struct model *model, struct entry *entry, const struct entry *answer)
 {
     pol_mono until = answer->answered + clamped(model, answer->ttl);
 
     model->stats.refreshed++;
-    if (answer->kind > entry->kind) {
-        if (state_of(model, entry) != POL_GRANT_GONE)
-            return;
+    if (answer->kind > entry->kind && state_of(model, entry) != POL_GRANT_GONE)
+        return;
+    if (state_of(model, entry) == POL_GRANT_GONE) {
         entry->answered = entry->until = entry->used = 0;
         entry->two_way = answer->two_way;
+        entry->learned = answer->learned;
     }
     entry->kind = answer->kind;
     if (answer->answered >= entry->answered) {

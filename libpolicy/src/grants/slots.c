@@ -365,9 +365,9 @@ void slot_insert(pol_grants *grants, const pol_grant *grant, uint64_t hash,
     BUMP(grants->stat_learned);
 }
 
-/* A weaker kind begins anew in the slot of a grant that is gone, as another grant: a reader whose
- * clock is behind may have found the old one live, and must not pin this one for it. False when a
- * flow was faster. */
+/* Begins anew in the slot of a grant that is gone, as another grant: a reader whose clock is behind
+ * may have found the old one live, and must not pin this one for it. False when a flow was faster.
+ */
 static bool slot_take_over(pol_grants *grants, struct slot *slot, const pol_grant *grant)
 {
     uint32_t bucket = bucket_of(grants, slot->addr_bits);
@@ -378,6 +378,7 @@ static bool slot_take_over(pol_grants *grants, struct slot *slot, const pol_gran
     SET(slot->kind, grant->kind);
     SET(slot->two_way, grant->two_way);
     SET(slot->ttl, grant->ttl);
+    SET(slot->learned, grant->learned);
     SET(slot->answered, grant->answered);
     SET(slot->used, grant->used);
     SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
@@ -405,18 +406,19 @@ static void slot_extend(pol_grants *grants, struct slot *slot, const pol_grant *
 }
 
 /* An answer that is good for less than the grant is neither shortens nor extends it, as long as it
- * is live or held: what audit mode lets through must not keep open what a rule allowed. */
+ * is live or held: what audit mode lets through must not keep open what a rule allowed. What is
+ * gone is only remembered, and lends nothing to what is learned after it. */
 void slot_refresh(pol_grants *grants, uint32_t index, const pol_grant *grant, pol_mono now)
 {
     struct slot *slot = &grants->slots[index];
     bool weaker = grant->kind > GET(slot->kind);
+    bool begins = slot_state(grants, slot, now) == POL_GRANT_GONE;
 
     BUMP(grants->stat_refreshed);
-    if (weaker && slot_state(grants, slot, now) != POL_GRANT_GONE)
+    begins = begins && slot_take_over(grants, slot, grant);
+    if (!begins && weaker)
         return;
-    if (weaker && !slot_take_over(grants, slot, grant))
-        return;
-    if (!weaker)
+    if (!begins)
         slot_extend(grants, slot, grant);
     ADD(grants->gone, -(uint32_t)slot->counted_gone);
     slot->counted_gone = 0;

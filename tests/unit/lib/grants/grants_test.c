@@ -254,6 +254,25 @@ Test(grants, weaker_answer_takes_over_what_is_gone_with_its_own_times)
     cr_assert_eq(state(1, 1, 1100 * S), POL_GRANT_GONE);
 }
 
+/* Whether anybody has freed the slot meanwhile makes no difference. */
+Test(grants, what_is_learned_after_it_was_gone_is_another_grant)
+{
+    for (int freed = 0; freed < 2; freed++) {
+        make();
+        learn(1, "a.example", 1, 60, 0);
+        pin(1, 1, 0);
+        grants_touch(grants, hits[0].slot, 10 * S, true);
+        grants_unpin(grants, hits[0].slot);
+        if (freed)
+            cr_assert_eq(pol_grants_expire(grants, 9000 * S, 100), 1);
+        learn(1, "a.example", 1, 60, 9000 * S);
+        cr_expect_eq(state(1, 1, 9100 * S - 1), POL_GRANT_LIVE);
+        cr_expect_eq(state(1, 1, 9100 * S), POL_GRANT_GONE, "freed: %d", freed);
+        pol_grants_free(grants);
+        grants = NULL;
+    }
+}
+
 /* A reader whose clock is behind has found it live. */
 Test(grants, what_was_taken_over_cannot_be_pinned_for_what_it_was)
 {
