@@ -87,7 +87,8 @@ static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet,
     bool moved = false;
 
     refresh(worker, flow, packet, reply);
-    if (reply && !flow->both_ways) {
+    /* Midstream, a reply may have opened it: more replies are still one way. */
+    if (!flow->both_ways && flow->packets[0] && flow->packets[1]) {
         flow->both_ways = 1;
         moved = true;
     }
