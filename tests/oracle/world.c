@@ -703,6 +703,15 @@ static bool is_icmp_error(const struct linear_facts *facts)
     return facts->proto == 58 && type >= 1 && type <= 4;
 }
 
+static bool is_icmp_reply(const struct linear_facts *facts)
+{
+    uint8_t type = facts->icmp_type;
+
+    if (facts->proto == 1)
+        return type == 0 || type == 9 || type == 14 || type == 16 || type == 18;
+    return facts->proto == 58 && (type == 129 || type == 140);
+}
+
 static bool play_case(struct world *world)
 {
     struct session_segment segment = {.payload = PAYLOAD_NONE, .sni = NO_NAME};
@@ -713,7 +722,7 @@ static bool play_case(struct world *world)
     make_packet(world, &facts);
     if (facts.proto == 6)
         segment = draw_tcp_opening(world, &facts);
-    stays = !(world->packet.tcp_flags & POL_TCP_RST);
+    stays = !(world->packet.tcp_flags & POL_TCP_RST) && !is_icmp_reply(&facts);
     if (is_icmp_error(&facts) && draw_percent(&world->draw, 50)) {
         /* An error about a datagram nobody knows: judged, but it begins nothing. */
         world->packet.marks |= POL_MARK_ICMP_ERROR;

@@ -116,6 +116,15 @@ static uint8_t icmp_kind(uint8_t proto, uint8_t type, bool *is_reply)
     return UINT8_MAX;
 }
 
+bool flow_icmp_replies(uint8_t proto, uint8_t type)
+{
+    bool is_reply = false;
+
+    if (proto == PROTO_ICMP || proto == PROTO_ICMPV6)
+        icmp_kind(proto, type, &is_reply);
+    return is_reply;
+}
+
 void flow_key_icmp(struct flow_key *key, uint8_t end, uint8_t type)
 {
     uint8_t kind;

@@ -164,6 +164,8 @@ void flow_key_of(const pol_tuple *tuple, const uint16_t vlan[2], uint8_t vlan_co
 /* Completes the key of an ICMP or ICMPv6 query or reply: a query and its reply are one flow, seen
  * from who asks. Nothing else belongs to it. */
 void flow_key_icmp(struct flow_key *key, uint8_t end, uint8_t type);
+/* Whether an ICMP or ICMPv6 message of this type answers one of another. */
+bool flow_icmp_replies(uint8_t proto, uint8_t type);
 uint64_t flow_hash(const struct flow_table *table, const struct flow_key *key);
 
 uint32_t flow_find(const struct flow_table *table, const struct flow_key *key, uint64_t hash);

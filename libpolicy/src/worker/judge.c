@@ -443,7 +443,9 @@ void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdi
     bool swapped = passage->swapped;
     pol_tuple tuple = swapped ? tuple_swapped(&packet->tuple) : packet->tuple;
     bool reset = packet->tuple.proto == PROTO_TCP && packet->tcp_flags & POL_TCP_RST;
-    bool opens = !reset && !(packet->marks & POL_MARK_ICMP_ERROR);
+    /* An ICMP reply without its query would open the way for the other side to ask. */
+    bool opens = !reset && !(packet->marks & POL_MARK_ICMP_ERROR) &&
+                 !flow_icmp_replies(packet->tuple.proto, packet->icmp_type);
     bool midstream = is_midstream(packet) || swapped;
     struct walk_facts facts = {.src = tuple.src};
     struct walk_outcome out;
