@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flows, who opens them, how long they last, and datagrams in pieces. */
+#include "wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ICMP = 1, TCP = 6, UDP = 17, ICMPV6 = 58, DNS_PORT = 53, BOTH_WAYS = 3 };
+
+static bool same_addr(const pol_addr *a, const pol_addr *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* --- flows ---------------------------------------------------------------------------------- */
+
+void wire_unpin(struct wire *wire, struct wire_flow *flow)
+{
+    if (flow->grant != POL_NONE)
+        wire->grants[flow->grant].flows--;
+    flow->grant = POL_NONE;
+}
+
+static void end_flow(struct wire *wire, struct wire_flow *flow)
+{
+    wire_unpin(wire, flow);
+    *flow = wire->flows[--wire->flow_count];
+}
+
+static struct wire_flow *flow_of(struct wire *wire, uint64_t number)
+{
+    for (uint32_t i = 0; i < wire->flow_count; i++) {
+        if (wire->flows[i].number == number)
+            return &wire->flows[i];
+    }
+    return NULL;
+}
+
+static pol_mono silence(const struct wire *wire, const struct wire_flow *flow)
+{
+    const pol_idle *idle = &wire->times.idle;
+
+    switch (flow->tuple.proto) {
+    case TCP:
+        return flow->closing       ? idle->tcp_closing
+               : flow->established ? idle->tcp_established
+                                   : idle->tcp_opening;
+    case UDP:
+        return flow->seen == BOTH_WAYS ? idle->udp_two_way : idle->udp_one_way;
+    case ICMP:
+    case ICMPV6:
+        return idle->icmp;
+    default:
+        return idle->other;
+    }
+}
+
+static bool is_over(const struct wire *wire, const struct wire_flow *flow)
+{
+    if (flow->denied)
+        return wire->now >= flow->last + wire->times.idle.denied;
+    return wire->now >= flow->alive + silence(wire, flow);
+}
+
+void wire_clock(struct wire *wire)
+{
+    for (uint32_t i = wire->flow_count; i-- > 0;) {
+        if (is_over(wire, &wire->flows[i]))
+            end_flow(wire, &wire->flows[i]);
+    }
+}
+
+static bool is_icmp(uint8_t proto)
+{
+    return proto == ICMP || proto == ICMPV6;
+}
+
+/* The answer to an echo request. */
+static bool is_icmp_answer(const struct wire_flow *flow, const pol_packet *packet)
+{
+    uint8_t asked = flow->facts.icmp_type, type = packet->icmp_type;
+
+    return flow->tuple.src_port == packet->tuple.src_port &&
+           (flow->tuple.proto == ICMP ? asked == 8 && type == 0 : asked == 128 && type == 129);
+}
+
+static bool is_forward(const struct wire_flow *flow, const pol_packet *packet)
+{
+    const pol_tuple *a = &flow->tuple, *b = &packet->tuple;
+
+    return a->proto == b->proto && same_addr(&a->src, &b->src) && same_addr(&a->dst, &b->dst) &&
+           a->src_port == b->src_port && a->dst_port == b->dst_port &&
+           (!is_icmp(a->proto) || flow->facts.icmp_type == packet->icmp_type);
+}
+
+static bool is_reply(const struct wire_flow *flow, const pol_packet *packet)
+{
+    const pol_tuple *a = &flow->tuple, *b = &packet->tuple;
+
+    if (a->proto != b->proto || !same_addr(&a->src, &b->dst) || !same_addr(&a->dst, &b->src))
+        return false;
+    if (is_icmp(a->proto))
+        return is_icmp_answer(flow, packet);
+    return a->src_port == b->dst_port && a->dst_port == b->src_port;
+}
+
+struct wire_flow *wire_find(struct wire *wire, const pol_packet *packet)
+{
+    for (uint32_t i = 0; i < wire->flow_count; i++) {
+        if (is_forward(&wire->flows[i], packet) || is_reply(&wire->flows[i], packet))
+            return &wire->flows[i];
+    }
+    return NULL;
+}
+
+/* --- what the list says --------------------------------------------------------------------- */
+
+static bool by_default(const struct linear_outcome *out)
+{
+    return out->reason == POL_WHY_GROUP_DEFAULT || out->reason == POL_WHY_POLICY_DEFAULT;
+}
+
+/* Nothing is known of a conversation with a resolver that nobody trusts. */
+static void explain_dns(const struct wire *wire, const struct linear_facts *facts,
+                        struct linear_outcome *out)
+{
+    if (out->raw_action == POL_DENY && by_default(out) && facts->dst_port == DNS_PORT &&
+        (facts->proto == TCP || facts->proto == UDP) && !wire_trusts(wire, &facts->dst))
+        out->reason = POL_WHY_DNS_UNTRUSTED_RESOLVER;
+}
+
+static void ask_list(struct wire *wire, const struct linear_facts *facts,
+                     struct linear_outcome *out)
+{
+    wire_view(wire);
+    linear_walk(wire->list, &wire->view, facts, 0, wire->now, out);
+    if (!facts->open)
+        explain_dns(wire, facts, out);
+}
+
+static const struct linear_step *step_of(const struct wire *wire, const struct linear_outcome *out)
+{
+    for (uint32_t i = 0; i < wire->list->count; i++) {
+        if (wire->list->steps[i].rule && wire->list->steps[i].rule_number == out->rule)
+            return &wire->list->steps[i];
+    }
+    abort();
+}
+
+static bool opens(const struct linear_step *step, const struct linear_grant *grant, bool audit_mode)
+{
+    return grant->group_id == step->group->id && grant->kind != POL_GRANT_RECORDED &&
+           (grant->kind == POL_GRANT_ALLOWED || audit_mode) &&
+           pattern_matches(step->rule->pattern, grant->name);
+}
+
+/* Every grant that carries the decision as well as any other. */
+static void list_pins(struct wire *wire, struct wire_flow *flow, struct wire_verdict *out)
+{
+    const struct linear_step *step;
+
+    if (!flow->out.named || flow->denied)
+        return;
+    step = step_of(wire, &flow->out);
+    out->flow = flow->number;
+    for (uint32_t i = 0; i < wire->view.count; i++) {
+        const struct linear_grant *grant = &wire->view.list[i];
+
+        if (same_addr(&grant->addr, &flow->facts.dst) && opens(step, grant, flow->out.audit_mode) &&
+            (wire->now < grant->until || (grant->pinned && flow->facts.open)))
+            out->pins[out->pin_count++] = i;
+    }
+}
+
+static void use_grant(struct wire *wire, struct wire_flow *flow)
+{
+    struct wire_grant *grant;
+
+    if (flow->grant == POL_NONE)
+        return;
+    grant = &wire->grants[flow->grant];
+    grant->used = wire->now;
+    grant->two_way |= flow->seen == BOTH_WAYS;
+}
+
+void wire_carry(struct wire *wire, const struct wire_verdict *verdict, uint32_t grant)
+{
+    struct wire_flow *flow = flow_of(wire, verdict->flow);
+
+    flow->grant = grant;
+    wire->grants[grant].flows++;
+    use_grant(wire, flow);
+}
+
+static void say(const struct linear_outcome *from, uint32_t flags, struct wire_verdict *out)
+{
+    out->action = from->action;
+    out->raw_action = from->raw_action;
+    out->reason = from->reason;
+    out->group = from->group;
+    out->rule = from->rule;
+    out->flags = flags | (from->audit ? POL_V_AUDIT : 0) | (from->named ? POL_V_NAMED : 0);
+}
+
+/* --- a packet of a flow --------------------------------------------------------------------- */
+
+/* As TCP opens and closes, segment by segment in order. */
+static void follow_tcp(struct wire_flow *flow, const pol_packet *packet, bool reply)
+{
+    uint8_t flags = packet->tcp_flags;
+
+    if (flags & POL_TCP_RST)
+        flow->closing = true;
+    if (flags & POL_TCP_FIN)
+        flow->fins |= reply ? 2 : 1;
+    flow->closing |= flow->fins == 3;
+    /* It acknowledges the SYN, and perhaps data that came with it (RFC 7413). */
+    if (reply && flags & POL_TCP_SYN && flags & POL_TCP_ACK &&
+        (flow->midstream || packet->tcp_ack - (flow->isn + 1) <= UINT16_MAX))
+        flow->syn_ack = true;
+    if (!reply && flow->syn_ack && flags & POL_TCP_ACK)
+        flow->established = true;
+    /* Nobody saw the handshake: an answer stands for it. */
+    if (flow->midstream && flow->seen == BOTH_WAYS)
+        flow->established = true;
+}
+
+/* TCP lives from both ends, everything else from the inside. A denied entry follows what it sees
+ * and lives from both ends, too, so that what is allowed again begins to be idle only then. */
+static void follow(struct wire *wire, struct wire_flow *flow, const pol_packet *packet, bool reply)
+{
+    flow->last = wire->now;
+    flow->seen |= reply ? 2 : 1;
+    if (flow->tuple.proto == TCP)
+        follow_tcp(flow, packet, reply);
+    if (flow->tuple.proto == TCP || packet->side == POL_SIDE_INSIDE || flow->denied)
+        flow->alive = wire->now;
+    use_grant(wire, flow);
+}
+
+static void deny_flow(struct wire *wire, struct wire_flow *flow)
+{
+    flow->denied = true;
+    wire_unpin(wire, flow);
+}
+
+static void judge_again(struct wire *wire, struct wire_flow *flow, struct wire_verdict *out)
+{
+    ask_list(wire, &flow->facts, &flow->out);
+    flow->generation = wire->generation;
+    flow->denied = false;
+    wire_unpin(wire, flow);
+    if (flow->out.action == POL_DENY)
+        deny_flow(wire, flow);
+    list_pins(wire, flow, out);
+}
+
+static bool is_syn(const pol_packet *packet)
+{
+    return (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) == POL_TCP_SYN;
+}
+
+/* The responder's SYN follows its flow and begins nothing; from outside it would, when the flow is
+ * over. */
+static bool opens_backwards(const struct wire *wire, const struct wire_flow *flow,
+                            const pol_packet *packet, bool reply)
+{
+    return reply && flow->tuple.proto == TCP && is_syn(packet) && flow->closing &&
+           packet->side == POL_SIDE_OUTSIDE && !wire->admit_outside;
+}
+
+static void known(struct wire *wire, struct wire_flow *flow, const pol_packet *packet,
+                  struct wire_verdict *out)
+{
+    bool reply = !is_forward(flow, packet), again = flow->generation != wire->generation;
+    uint32_t flags = POL_V_KNOWN | (reply ? POL_V_REPLY : 0u) | (again ? POL_V_REJUDGED : 0u);
+
+    if ((packet->side == flow->side) == reply) {
+        out->reason = POL_WHY_WRONG_SIDE;
+        out->vague = true;
+        return;
+    }
+    if (opens_backwards(wire, flow, packet, reply)) {
+        out->reason = POL_WHY_OUTSIDE;
+        out->vague = true;
+        return;
+    }
+    follow(wire, flow, packet, reply);
+    if (again)
+        judge_again(wire, flow, out);
+    say(&flow->out, flags, out);
+    if (flow->denied && !again)
+        out->reason = POL_WHY_DENIED_FLOW;
+}
+
+/* A SYN of another connection, where the old one is not established. */
+static bool begins_anew(const struct wire_flow *flow, const pol_packet *packet)
+{
+    return flow->tuple.proto == TCP && is_forward(flow, packet) && is_syn(packet) &&
+           packet->side == flow->side && (flow->midstream || packet->tcp_seq != flow->isn) &&
+           (flow->denied || flow->closing || !flow->established);
+}
+
+/* --- a packet of none ----------------------------------------------------------------------- */
+
+static struct linear_facts facts_of(const pol_packet *packet, const pol_tuple *tuple)
+{
+    bool icmp = is_icmp(tuple->proto);
+
+    return (struct linear_facts){
+        .src = tuple->src,
+        .dst = tuple->dst,
+        .proto = tuple->proto,
+        .icmp_type = packet->icmp_type,
+        .icmp_code = packet->icmp_code,
+        .src_port = icmp ? 0 : tuple->src_port,
+        .dst_port = icmp ? 0 : tuple->dst_port,
+        .tls = tuple->proto == TCP ? HELLO_UNKNOWN : HELLO_NOT,
+        .sni = NO_NAME,
+    };
+}
+
+/* The end of something, or the answer to what nobody has asked. */
+static bool begins_nothing(const pol_packet *packet)
+{
+    return packet->tcp_flags & POL_TCP_RST ||
+           (packet->tuple.proto == ICMP && packet->icmp_type == 0) ||
+           (packet->tuple.proto == ICMPV6 && packet->icmp_type == 129);
+}
+
+static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tuple *tuple,
+                      bool reply, struct wire_verdict *out)
+{
+    struct wire_flow *flow = &wire->flows[wire->flow_count];
+
+    *flow = (struct wire_flow){
+        .number = ++wire->last_number,
+        .tuple = *tuple,
+        .side = reply ? POL_SIDE_INSIDE : packet->side,
+        .facts = facts_of(packet, tuple),
+        .generation = wire->generation,
+        .midstream = tuple->proto == TCP && !is_syn(packet),
+        .isn = packet->tcp_seq,
+        .alive = wire->now,
+        .grant = POL_NONE,
+    };
+    ask_list(wire, &flow->facts, &flow->out);
+    say(&flow->out, reply ? POL_V_REPLY : 0, out);
+    if (flow->out.action == POL_DENY || begins_nothing(packet))
+        return;
+    wire->flow_count++;
+    out->flags |= POL_V_OPENED;
+    list_pins(wire, flow, out);
+    flow->facts.open = true;
+    follow(wire, flow, packet, reply);
+}
+
+/* In the first minutes, what may be the reply of a flow that was there before. */
+static bool may_be_reply(const struct wire *wire, const pol_packet *packet)
+{
+    uint8_t proto = packet->tuple.proto;
+
+    return wire->now < wire->begun + wire->times.midstream &&
+           (proto == UDP || (proto == TCP && !(packet->tcp_flags & POL_TCP_SYN)));
+}
+
+static void fresh(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
+{
+    pol_tuple other = packet->tuple;
+
+    other.src = packet->tuple.dst;
+    other.dst = packet->tuple.src;
+    other.src_port = packet->tuple.dst_port;
+    other.dst_port = packet->tuple.src_port;
+    if (packet->side == POL_SIDE_INSIDE)
+        open_flow(wire, packet, &packet->tuple, false, out);
+    else if (may_be_reply(wire, packet))
+        open_flow(wire, packet, &other, true, out);
+    else if (wire->admit_outside)
+        open_flow(wire, packet, &packet->tuple, false, out);
+    else
+        out->reason = POL_WHY_OUTSIDE;
+}
+
+void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
+{
+    struct wire_flow *flow = wire_find(wire, packet);
+
+    if (flow && begins_anew(flow, packet)) {
+        end_flow(wire, flow);
+        flow = NULL;
+    }
+    if (flow)
+        known(wire, flow, packet, out);
+    else
+        fresh(wire, packet, out);
+}
+
+/* --- pieces --------------------------------------------------------------------------------- */
+
+static struct wire_datagram *find_datagram(struct wire *wire, const pol_packet *packet)
+{
+    for (uint32_t i = 0; i < wire->datagram_count; i++) {
+        struct wire_datagram *datagram = &wire->datagrams[i];
+
+        if (datagram->id == packet->frag_id && datagram->tuple.proto == packet->tuple.proto &&
+            same_addr(&datagram->tuple.src, &packet->tuple.src) &&
+            same_addr(&datagram->tuple.dst, &packet->tuple.dst))
+            return datagram;
+    }
+    return NULL;
+}
+
+static void forget_datagrams(struct wire *wire)
+{
+    for (uint32_t i = wire->datagram_count; i-- > 0;) {
+        if (wire->now >= wire->datagrams[i].at + wire->times.datagram)
+            wire->datagrams[i] = wire->datagrams[--wire->datagram_count];
+    }
+}
+
+static bool is_whole(const struct wire_datagram *datagram)
+{
+    uint32_t octets = 0;
+
+    for (uint32_t i = 0; i < datagram->piece_count; i++)
+        octets += datagram->pieces[i].to - datagram->pieces[i].from;
+    return datagram->end && octets == datagram->end;
+}
+
+static bool fits(const struct wire_datagram *datagram, const pol_packet *packet)
+{
+    uint32_t from = packet->frag_offset, to = from + packet->frag_len;
+
+    for (uint32_t i = 0; i < datagram->piece_count; i++) {
+        if (from < datagram->pieces[i].to && to > datagram->pieces[i].from)
+            return false;
+        if (!packet->frag_more && datagram->pieces[i].to > to)
+            return false; /* something behind the end */
+    }
+    return !datagram->end || (packet->frag_more && to <= datagram->end);
+}
+
+static void add_piece(struct wire *wire, struct wire_datagram *datagram, const pol_packet *packet)
+{
+    uint32_t from = packet->frag_offset, to = from + packet->frag_len;
+
+    datagram->pieces[datagram->piece_count].from = from;
+    datagram->pieces[datagram->piece_count++].to = to;
+    if (!packet->frag_more)
+        datagram->end = to;
+    if (is_whole(datagram))
+        *datagram = wire->datagrams[--wire->datagram_count];
+}
+
+static void first_piece(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
+{
+    struct wire_datagram *datagram;
+    struct wire_flow *flow;
+
+    datagram = find_datagram(wire, packet);
+    if (datagram) {
+        out->reason = datagram->side == packet->side ? POL_WHY_FRAGMENT : POL_WHY_WRONG_SIDE;
+        return;
+    }
+    wire_ordinary(wire, packet, out);
+    flow = wire_find(wire, packet);
+    if (out->action == POL_DENY || !flow)
+        return;
+    datagram = &wire->datagrams[wire->datagram_count++];
+    *datagram = (struct wire_datagram){
+        .tuple = packet->tuple,
+        .id = packet->frag_id,
+        .side = packet->side,
+        .at = wire->now,
+        .flow = flow->number,
+        .out = flow->out,
+    };
+    add_piece(wire, datagram, packet);
+}
+
+/* It keeps its flow alive; what the datagram is to a grant, its first piece has been. */
+static void refresh(struct wire *wire, struct wire_flow *flow, const pol_packet *packet)
+{
+    flow->last = wire->now;
+    if (packet->side == POL_SIDE_INSIDE)
+        flow->alive = wire->now;
+}
+
+/* A later piece goes where its first one went, even if the flow is over by now; not if that has
+ * been denied since. */
+static void later_piece(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
+{
+    struct wire_datagram *datagram = find_datagram(wire, packet);
+    struct wire_flow *flow = datagram ? flow_of(wire, datagram->flow) : NULL;
+
+    if (datagram && datagram->side != packet->side) {
+        out->reason = POL_WHY_WRONG_SIDE;
+        return;
+    }
+    if (!datagram || (flow && flow->denied) || !fits(datagram, packet)) {
+        out->reason = POL_WHY_FRAGMENT;
+        return;
+    }
+    say(&datagram->out, 0, out);
+    out->vague = true;
+    if (flow)
+        refresh(wire, flow, packet);
+    add_piece(wire, datagram, packet);
+}
+
+/* --- a packet ------------------------------------------------------------------------------- */
+
+void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
+                 struct wire_verdict *out)
+{
+    out->action = out->raw_action = POL_DENY;
+    out->group = out->rule = POL_NONE;
+    out->flags = 0;
+    out->vague = false;
+    out->flow = 0;
+    out->pin_count = 0;
+    if (!wire->has_begun)
+        wire->begun = wire->now;
+    wire->has_begun = true;
+    wire_clock(wire);
+    forget_datagrams(wire);
+    if (wire_dns(wire, packet, message, out))
+        return;
+    if (!(packet->marks & POL_MARK_FRAGMENT))
+        wire_ordinary(wire, packet, out);
+    else if (packet->marks & POL_MARK_NO_L4)
+        later_piece(wire, packet, out);
+    else
+        first_piece(wire, packet, out);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ORACLE_WIRE_WORLD_H
+#define ORACLE_WIRE_WORLD_H
+
+/*
+ * Packets for wire_oracle: conversations between a few hosts that go on side by side, with DNS,
+ * datagrams in pieces, wrong sides and openings from outside. What a conversation does next
+ * depends on the model's flow of it, so that the interesting moments of a life are met often.
+ */
+
+#include <libpolicy/packet.h>
+
+#include "dnsmsg.h"
+#include "wire.h"
+
+enum { TALKS = 10, CLIENTS = 5, POOL = 36, ASKED = 8, OCTETS = 2048 };
+
+struct talk {
+    pol_packet packet; /* from who opens it */
+    uint32_t isn, server_isn;
+};
+
+/* A query that was sent, or a datagram that was begun. */
+struct asked {
+    pol_tuple tuple;
+    uint16_t id, type;
+    int name;
+};
+
+struct wire_world {
+    struct draw draw;
+    const struct wire *wire;
+    const pol_addr *resolvers;
+    pol_addr clients[CLIENTS], pool[POOL];
+    struct talk talks[TALKS];
+    struct asked asked[ASKED];
+    uint32_t asked_count, newest;
+    pol_packet pieces[4]; /* first pieces that were sent */
+    uint32_t piece_count;
+
+    struct wire_message message; /* what the packet says as DNS */
+    pol_packet packet;
+    struct dnsmsg query, answer;
+    uint8_t octets[OCTETS];
+};
+
+const char *wire_name(int name);
+
+/* Hosts of the policy, from world->draw. */
+void wire_world_begin(struct wire_world *world, const struct model *model);
+/* The next packet, in world->packet and world->message. */
+void wire_world_next(struct wire_world *world);
+
+#endif
