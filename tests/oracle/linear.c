@@ -377,13 +377,14 @@ static void note_unknown(struct walk *walk, const struct linear_step *step, uint
         walk->first_unknown = index;
         walk->only_denied_names = true;
     }
+    if (goes_on(list, step))
+        return; /* audit never drops: it makes no connection too late to intercept */
     if (step->rule->tls != TLS_NONE || !step->rule->deny)
         walk->only_denied_names = false;
     /* The chain of a certificate rule may prove broken, which denies in its own right. */
     if (step->rule->certificate && !rule_audits(step))
         walk->can_deny = true;
-    if (!goes_on(list, step))
-        note_possible(walk, is_softened(list, step) ? POL_ALLOW : raw_action(list, step));
+    note_possible(walk, is_softened(list, step) ? POL_ALLOW : raw_action(list, step));
 }
 
 static void decide(struct walk *walk, const struct linear_step *step, const struct carried *carried,

@@ -216,9 +216,12 @@ static void note_decider(struct order *o, uint32_t index)
 }
 
 /* Such a rule cannot hold before the ClientHello is there, and the flow goes on meanwhile. The
- * exception is a deny rule with nothing but a hostname, which the interceptor applies itself. */
-static bool waits(const struct pp_step *step)
+ * exceptions are a deny rule with nothing but a hostname, which the interceptor applies itself, and
+ * one that is only recorded. */
+static bool waits(const struct pol_policy *policy, const struct pp_step *step)
 {
+    if (policy->audit_continues && step->action == POL_DENY && step->mode == POL_MODE_AUDIT)
+        return false;
     if (step->tls)
         return !step->tls->intercept;
     return step->pattern != POL_NONE && step->action == POL_DENY && step->by_packet &&
@@ -262,7 +265,7 @@ static bool meet(struct order *o, const struct pp_step *a, const struct pp_step 
 
 static void check_intercept(struct order *o, const struct pp_step *step)
 {
-    if (waits(step) && o->waiting_count < WAITING)
+    if (waits(o->warn->policy, step) && o->waiting_count < WAITING)
         o->waiting[o->waiting_count++] = step;
     if (!step->tls || !step->tls->intercept)
         return;

@@ -461,7 +461,7 @@ struct unknowns {
     uint32_t first;
     uint32_t count;
     unsigned possible;    /* outcomes of the unknown steps */
-    bool only_deny_names; /* every unknown step is a deny rule with a bare hostname */
+    bool only_deny_names; /* all that can decide are deny rules with a bare hostname */
 };
 
 static void note_unknown(struct unknowns *unknown, const struct pp_step *step, uint32_t index,
@@ -471,8 +471,9 @@ static void note_unknown(struct unknowns *unknown, const struct pp_step *step, u
         unknown->first = index;
         unknown->only_deny_names = true;
     }
-    if (!(audit_continues && softened(step))) /* else it is recorded and decides nothing */
-        unknown->possible |= possible_of(step);
+    if (audit_continues && softened(step))
+        return; /* it is recorded and decides nothing */
+    unknown->possible |= possible_of(step);
     if (step->action != POL_DENY || step->pattern == POL_NONE || step->tls)
         unknown->only_deny_names = false;
 }
