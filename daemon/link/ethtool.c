@@ -33,14 +33,15 @@ static bool has_lro(int fd, const char *name)
 
 static unsigned count_features(int fd, const char *name)
 {
-    struct {
+    enum { COUNT = sizeof(struct ethtool_sset_info) / sizeof(uint32_t) }; /* stands behind it */
+    union {
         struct ethtool_sset_info info;
-        uint32_t count;
+        uint32_t words[COUNT + 1];
     } question = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
 
     if (!ask(fd, name, &question) || !question.info.sset_mask)
         return 0;
-    return question.count > MOST_FEATURES ? 0 : question.count;
+    return question.words[COUNT] > MOST_FEATURES ? 0 : question.words[COUNT];
 }
 
 /* The names of all features; the caller's to free(). */
