@@ -70,10 +70,11 @@ def header(path, text):
     return re.sub(r"^/\*\*.*?\*/", comment, text, flags=re.MULTILINE | re.DOTALL)
 
 
-def label(path, heading):
-    """The name of a heading: that of its page, and of the heading as in the links of other programs."""
-    page_name = os.path.relpath(path, TOP).removesuffix(".md").replace("/", "-")
-    return page_name + "-" + re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
+def label(path, heading=""):
+    """The name of a heading: that of its page, and of the heading as in the links of other programs. Doxygen's own name
+    for a page is its path, which it cannot find again if there is a space in it."""
+    page_name = "page-" + os.path.relpath(path, TOP).removesuffix(".md").replace("/", "-")
+    return page_name + (heading and "-") + re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
 
 
 def page(path, text):
@@ -84,7 +85,7 @@ def page(path, text):
             return found[0]
         if not PAGES.fullmatch(os.path.relpath(file, TOP)):
             return words
-        return f"[{words}](#{label(file, place)})" if place else found[0]
+        return f"[{words}](#{label(file, place)})"
 
     parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
     for i, part in enumerate(parts):
@@ -92,17 +93,26 @@ def page(path, text):
             parts[i] = re.sub(r"^```(\w+) .*", r"```\1", part)
         else:
             part = re.sub(r"\[[^\]]*\]\([^) ]+\)", link, part)
+            part = re.sub(r"^# .*$", rf"\g<0> {{#{label(path)}}}", part, flags=re.MULTILINE)
             parts[i] = re.sub(r"^(##+) (.*)$", lambda found: f"{found[0]} {{#{label(path, found[2])}}}", part,
                               flags=re.MULTILINE)
     return "".join(parts)
 
 
-def main():
-    path = os.path.abspath(sys.argv[1])
+def filtered(path):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     kinds = {".h": header, ".md": page}
-    print(kinds.get(os.path.splitext(path)[1], lambda _, same: same)(path, text), end="")
+    return kinds.get(os.path.splitext(path)[1], lambda _, same: same)(path, text)
+
+
+def main():
+    try:
+        print(filtered(os.path.abspath(sys.argv[1])), end="")
+    except Exception:
+        # Doxygen asks for no exit status. A command that it does not know is a warning, and so fails.
+        print("/** @file\n * @filter_failed */")
+        raise
 
 
 if __name__ == "__main__":

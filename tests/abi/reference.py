@@ -8,6 +8,7 @@ import glob
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -34,6 +35,31 @@ class Reference(unittest.TestCase):
 
     def test_doxygen_has_nothing_to_say(self):
         self.assertEqual((self.done.stderr, self.done.returncode), ("", 0))
+
+    def again(self, directory, change):
+        """Another run, with changed settings: its exit status and messages."""
+        with open(os.path.join(DIRECTORY, "Doxyfile"), encoding="utf-8") as file:
+            settings = change(file.read())
+        with open(os.path.join(directory, "Doxyfile"), "w", encoding="utf-8") as file:
+            file.write(f'{settings}\nOUTPUT_DIRECTORY = "{directory}"\nGENERATE_HTML = NO\n')
+        done = subprocess.run([DOXYGEN, "Doxyfile"], cwd=directory, capture_output=True, text=True, timeout=100,
+                              check=False)
+        return done.returncode, done.stderr
+
+    def test_a_filter_that_fails_is_no_reference(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "latin.h")
+            with open(path, "wb") as file:
+                file.write(b"/* caf\xe9 */\n")
+            status, said = self.again(directory, lambda settings: f'{settings}\nINPUT = "{path}"\n')
+        self.assertNotEqual(status, 0)
+        self.assertIn("UnicodeDecodeError", said)
+
+    def test_it_is_made_where_a_path_has_a_space(self):
+        with tempfile.TemporaryDirectory() as directory:
+            tree = os.path.join(directory, "the tree")
+            os.symlink(TOP, tree)
+            self.assertEqual(self.again(directory, lambda settings: settings.replace(TOP, tree)), (0, ""))
 
     def test_every_function_is_there_and_explained(self):
         with open(EXPORTS, encoding="utf-8") as file:
