@@ -40,9 +40,25 @@ static void print_why(const pol_policy *policy, const pol_verdict *verdict)
     puts(")");
 }
 
+/* A SYN between ends of one family, from the inside. */
+static bool describe(const char *src, const char *dst, const char *dst_port, pol_packet *packet)
+{
+    char *end;
+    long port = strtol(dst_port, &end, 10);
+
+    packet->tuple.proto = 6; /* TCP */
+    packet->tuple.src_port = 40000;
+    packet->tuple.dst_port = (uint16_t)port;
+    return pol_addr_parse(text(src), &packet->tuple.src) == POL_OK &&
+           pol_addr_parse(text(dst), &packet->tuple.dst) == POL_OK &&
+           packet->tuple.src.family == packet->tuple.dst.family && *end == '\0' && port > 0 &&
+           port <= UINT16_MAX;
+}
+
 int main(int argc, char **argv)
 {
-    const char *src = argc == 4 ? argv[1] : "10.0.0.5", *dst = argc == 4 ? argv[2] : "192.0.2.10";
+    const char *defaults[] = {argv[0], "10.0.0.5", "192.0.2.10", "443"};
+    const char *const *args = argc == 4 ? (const char *const *)argv : defaults;
     pol_packet packet = {.kind = POL_PKT_IP,
                          .side = POL_SIDE_INSIDE,
                          .hop_limit = 64,
@@ -55,11 +71,7 @@ int main(int argc, char **argv)
     pol_verdict verdict = {.action = POL_DENY};
     int rc, code = 2;
 
-    packet.tuple.proto = 6; /* TCP */
-    packet.tuple.dst_port = (uint16_t)atoi(argc == 4 ? argv[3] : "443");
-    packet.tuple.src_port = 40000;
-    if ((argc != 1 && argc != 4) || pol_addr_parse(text(src), &packet.tuple.src) < 0 ||
-        pol_addr_parse(text(dst), &packet.tuple.dst) < 0) {
+    if ((argc != 1 && argc != 4) || !describe(args[1], args[2], args[3], &packet)) {
         fprintf(stderr, "usage: %s [SRC DST PORT]\n", argv[0]);
         return code;
     }

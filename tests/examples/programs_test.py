@@ -70,9 +70,11 @@ class Verdict(Program):
     def test_what_nobody_decides(self):
         self.assertEqual(self.says("10.9.0.5", "192.0.2.1", "443", code=1), "deny: no group decided (group default)\n")
 
-    def test_what_is_no_address(self):
-        self.says("10.0.0", "192.0.2.1", "443", code=2)
-        self.assertIn("usage:", self.said_beside)
+    def test_what_is_no_packet(self):
+        for wrong in (("10.0.0", "192.0.2.1", "443"), ("10.0.0.5", "2001:db8:20::1", "443"),
+                      *(("10.0.0.5", "192.0.2.1", port) for port in ("65979", "-1", "0", "http", "443x", ""))):
+            self.says(*wrong, code=2)
+            self.assertIn("usage:", self.said_beside)
 
 
 class Diagnostics(Program):
