@@ -164,13 +164,14 @@ def static(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
 
 
-def written(function: Callable[..., int], *arguments: Any, capacity: int = 4096) -> bytes:
-    """What a function writes into a caller's buffer, however long it is."""
+def written(function: Callable[..., int], *arguments: Any, capacity: int = 4096,
+            what: str = "") -> bytes:
+    """What a function writes into a caller's buffer, however long it is; `what` for messages."""
     needed = ctypes.c_size_t()
     while True:
         buffer = ctypes.create_string_buffer(capacity)
         try:
-            check(function(*arguments, buffer, capacity, needed))
+            check(function(*arguments, buffer, capacity, needed), what)
         except NoSpace:
             if needed.value <= capacity: # it would never end
                 raise

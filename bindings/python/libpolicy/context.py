@@ -33,6 +33,8 @@ class Context(Owned):
         limits     fields of pol_limits by name, such as {"rules": 1000}; the others keep their
                    defaults
         """
+        if log is not None and not callable(log):
+            raise TypeError(f"log: expected a function, not {type(log).__name__}")
         options = _abi.pol_ctx_options()
         lib.pol_ctx_options_init(options, ctypes.sizeof(options))
         if hash_seed is None:

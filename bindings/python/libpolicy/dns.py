@@ -76,4 +76,5 @@ class DnsLearned:
 
 def refuse(query: Buffer, refusal: DnsRefusal | str = DnsRefusal.NXDOMAIN) -> bytes:
     """The answer to a query that is not forwarded. Raises Format for what cannot be answered."""
-    return written(lib.pol_dns_refuse, Octets(query), member(DnsRefusal, refusal, "refusal"))
+    return written(lib.pol_dns_refuse, Octets(query), member(DnsRefusal, refusal, "refusal"),
+                   what="query")

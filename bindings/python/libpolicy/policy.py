@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import json
+import operator
 import os
 import pathlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping, Sequence, Union
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, TypeVar, Union
 
 from . import _abi
 from ._abi import DiagCode, Mode, Need, Severity, VerdictFlag
 from ._handle import Owned
 from ._native import lib
-from ._values import Text, borrowed, known, member, number, static, word, written
+from ._values import Text, borrowed, known, member, static, word, written
 from .context import Context, context_of
 from .errors import Invalid, PolicyRejected, check
 
 if TYPE_CHECKING:
     from .verdict import Verdict
 
+ItemT = TypeVar("ItemT")
 Document = Union[str, bytes, Mapping[str, Any]]
 
 
@@ -110,8 +112,12 @@ class Policy(Owned):
     def load(cls, path: str | os.PathLike[str], context: Context | None = None, *,
              default_allow: bool = False, absent_mode: Mode | str = Mode.REQUIRED) -> Policy:
         """Reads and compiles a file."""
-        return cls(pathlib.Path(path).read_bytes(), context, default_allow=default_allow,
-                   absent_mode=absent_mode)
+        try:
+            return cls(pathlib.Path(path).read_bytes(), context, default_allow=default_allow,
+                       absent_mode=absent_mode)
+        except PolicyError as error:
+            error.add_note(f"in {os.fspath(path)}")
+            raise
 
     @staticmethod
     def _read_groups(policy: Any) -> tuple[Group, ...]:
@@ -155,13 +161,13 @@ class Policy(Owned):
             if not found:
                 raise Invalid(f"there is no group {which!r}")
             return found[0]
-        return self._groups[number(which, len(self._groups) - 1, "group")]
+        return _numbered(self._groups, which, "group")
 
     def rule(self, which: int | None) -> Rule | None:
         """A rule by its number; None for None, what verdicts have without a rule."""
         if which is None:
             return None
-        return self._rules[number(which, len(self._rules) - 1, "rule")]
+        return _numbered(self._rules, which, "rule")
 
     def explain(self, verdict: Verdict) -> str:
         """A verdict in words: 'allow by rule "web" of group "site": a rule matched'."""
@@ -225,6 +231,13 @@ class Policy(Owned):
             return "<Policy, closed>"
         return f"<Policy {self.digest[:4].hex()}, {len(self._groups)} groups, " \
                f"{len(self._rules)} rules>"
+
+
+def _numbered(items: Sequence[ItemT], which: int, what: str) -> ItemT:
+    place = operator.index(which)
+    if not 0 <= place < len(items):
+        raise Invalid(f"there is no {what} {which}; the policy has {len(items)}")
+    return items[place]
 
 
 def document_text(document: Document) -> str | bytes:

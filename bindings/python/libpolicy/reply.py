@@ -41,4 +41,4 @@ def _reply(function: Callable[..., int], packet: Packet, frame: Buffer, link: Li
     if not isinstance(packet, Packet):
         raise TypeError(f"expected a Packet, not {type(packet).__name__}")
     return written(function, packet._c, Octets(frame), member(Link, link, "link"), *more,
-                   capacity=_abi.POL_REPLY_MAX)
+                   capacity=_abi.POL_REPLY_MAX, what="no answer to this packet in this frame")

@@ -72,6 +72,8 @@ class Tap(Exclusive):
 def port_ranges(values: Iterable[Ports]) -> tuple[Any, int]:
     found = []
     for value in listed(values, "ports"):
+        if isinstance(value, tuple) and len(value) != 2:
+            raise Invalid(f"port range {value} is not (first, last)")
         first, last = value if isinstance(value, tuple) else (value, value)
         if first > last:
             raise Invalid(f"port range {first} to {last} is empty")

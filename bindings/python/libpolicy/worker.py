@@ -132,6 +132,9 @@ class Worker(Exclusive):
             if generation is None:
                 generation = self._generation + 1
             number(generation, NEVER, "generation")
+            if generation <= self._generation:
+                raise Invalid(f"generation {generation} is not above {self._generation}, the one in "
+                              "use")
             if policy is None:
                 check(lib.pol_worker_use(self._pointer, None, generation),
                       f"generation {generation}")

@@ -371,6 +371,21 @@ def test_nothing_is_cut_off_in_silence():
         libpolicy.Packet(src=ip_address("fe80::1%eth0"), dst="fe80::2")
 
 
+@pytest.mark.parametrize("call, kind, wanted", [
+    (lambda: Context(log=5), TypeError, "log: expected a function, not int"),
+    (lambda: Tap(dst_ports=[(1,)]), libpolicy.Invalid, r"port range \(1,\) is not \(first, last\)"),
+    (lambda: Policy({}).group(5), libpolicy.Invalid, "there is no group 5; the policy has 0"),
+    (lambda: Worker(Policy({}), generation=7).use(None, 7), libpolicy.Invalid,
+     "generation 7 is not above 7, the one in use"),
+    (lambda: libpolicy.dns.refuse(b""), libpolicy.Format, "query: "),
+    (lambda: libpolicy.reply.reject(syn(), b""), libpolicy.Invalid, "no answer to this packet"),
+    (lambda: syn(inner=5, proto="icmp"), TypeError, "inner: expected a Packet, not int"),
+])
+def test_what_is_wrong_is_said(call, kind, wanted):
+    with pytest.raises(kind, match=wanted):
+        call()
+
+
 @pytest.mark.parametrize("kind", (libpolicy.Event, libpolicy.DnsQuery))
 def test_what_the_library_makes_is_not_made_of_nothing(kind):
     for value in (None, 0, b"", object()):

@@ -24,6 +24,14 @@ def test_a_document_is_text_octets_an_object_or_a_file(document, policy, tmp_pat
         libpolicy.Policy.load(tmp_path / "none.json")
 
 
+def test_a_rejected_file_is_named(tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_text('{"rules": 1}')
+    with pytest.raises(libpolicy.PolicyError) as caught:
+        libpolicy.Policy.load(path)
+    assert caught.value.__notes__ == [f"in {path}"]
+
+
 def test_groups_and_rules_are_objects_in_evaluation_order(policy):
     assert [group.id for group in policy.groups] == ["clients", "guests"]
     assert [(rule.index, rule.id, rule.group.id) for rule in policy.rules] == [
