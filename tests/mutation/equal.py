@@ -42,4 +42,13 @@ EQUAL = {
         ("a < b", "<", "<=", SAME),
         ("grant.used < grant.answered", "<", "<=", SAME),
     ],
+    "grants/slots.c": [
+        ("set->count > grants->largest", ">", ">=", SAME),
+    ],
+    "grants/table.h": [
+        ("now > seen", ">", ">=", SAME),
+        ("time < grants->opts.ttl_min", "<", "<=", SAME),
+        ("time < grants->opts.ttl_max", "<", "<=", SAME),
+        ("until > used", ">", ">=", SAME),
+    ],
 }
