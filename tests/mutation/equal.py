@@ -45,6 +45,10 @@ EQUAL = {
     "grants/slots.c": [
         ("set->count > grants->largest", ">", ">=", SAME),
     ],
+    "match/classify.c": [
+        ("alls[low] < best", "<", "<=", SAME),
+        ("part->root.first >= best", ">=", ">", "looks on and finds none before the best"),
+    ],
     "grants/table.h": [
         ("now > seen", ">", ">=", SAME),
         ("time < grants->opts.ttl_min", "<", "<=", SAME),
