@@ -11,7 +11,8 @@ enum {
     DNS_PORT = 53,
     ICMP_REDIRECT = 5,
     ICMPV6_REDIRECT = 137,
-    BATCH = 32 /* packets whose table lines are fetched ahead */
+    ROOM_LOOKS = 8, /* flows looked at, when the table is full, for one whose time is over */
+    BATCH = 32      /* packets whose table lines are fetched ahead */
 };
 
 /* --- sides ---------------------------------------------------------------------------------- */
@@ -197,6 +198,9 @@ static void fresh(pol_worker *worker, struct passage *passage, pol_verdict *verd
                      (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) != POL_TCP_SYN;
 
     passage_side(worker, passage, verdict);
+    /* What is over is in nobody's way, whether anybody ticks or not. */
+    if (worker->flows.free == POL_NONE)
+        flows_expire(worker, ROOM_LOOKS);
     if (passage->side == POL_SIDE_OUTSIDE)
         from_outside(worker, passage, verdict);
     else if (midstream && worker->opts.midstream == POL_MIDSTREAM_DENY)

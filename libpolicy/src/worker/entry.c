@@ -143,6 +143,20 @@ void end_flow(pol_worker *worker, uint32_t index, enum pol_end end)
     counter_set(&worker->counters, COUNT_ACTIVE_FLOWS, worker->flows.count);
 }
 
+size_t flows_expire(pol_worker *worker, size_t budget)
+{
+    for (size_t done = 0; done < budget; done++) {
+        uint32_t index = flow_due(&worker->flows, worker->now);
+
+        if (index == POL_NONE)
+            return done;
+        if (!flow_ran_out(worker, index))
+            flow_schedule(&worker->flows, index,
+                          flow_deadline(worker, &worker->flows.flows[index]));
+    }
+    return budget;
+}
+
 enum pol_end flow_end(const struct flow *flow)
 {
     if (flow->state == FLOW_DENIED)

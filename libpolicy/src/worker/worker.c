@@ -305,16 +305,8 @@ size_t pol_worker_tick(pol_worker *worker, pol_mono now, size_t budget)
     worker->walker.now = worker->now;
     done += dns_expire(worker, budget, false);
     done += fragments_expire(&worker->fragments, worker->now, budget - done);
-    while (done < budget) {
-        uint32_t index = flow_due(&worker->flows, worker->now);
-
-        if (index == POL_NONE)
-            break;
-        if (!flow_ran_out(worker, index))
-            flow_schedule(&worker->flows, index,
-                          flow_deadline(worker, &worker->flows.flows[index]));
-        done++;
-    }
+    if (done < budget)
+        done += flows_expire(worker, budget - done);
     return done;
 }
 

@@ -184,6 +184,8 @@ static inline bool control_concerns(const pol_packet *packet)
 
 /* An entry for the key; evicts half-open flows when the table is full. POL_NONE: no room. */
 uint32_t make_flow(pol_worker *worker, const struct passage *passage);
+/* Ends what has run out, looking at no more than `budget` flows. Returns at how many. */
+size_t flows_expire(pol_worker *worker, size_t budget);
 /* Ends a flow and removes its entry. */
 void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
 /* Why the flow would end if it did now. */
