@@ -27,6 +27,48 @@ static void end_flow(struct wire *wire, struct wire_flow *flow)
     *flow = wire->flows[--wire->flow_count];
 }
 
+static uint8_t room_of(const struct wire_flow *flow)
+{
+    bool tcp = flow->tuple.proto == TCP;
+
+    if (flow->denied)
+        return ROOM_DENIED;
+    if (tcp && flow->closing)
+        return ROOM_CLOSING;
+    return (tcp ? flow->established : flow->seen == BOTH_WAYS) ? ROOM_NONE : ROOM_HALF_OPEN;
+}
+
+/* Who has been so for longest goes first. */
+static void note_room(struct wire *wire, struct wire_flow *flow)
+{
+    uint8_t room = room_of(flow);
+
+    if (flow->turn == 0 || flow->room != room)
+        flow->turn = ++wire->last_turn;
+    flow->room = room;
+}
+
+static bool goes_before(const struct wire_flow *flow, const struct wire_flow *other)
+{
+    return flow->room < other->room || (flow->room == other->room && flow->turn < other->turn);
+}
+
+static bool make_room(struct wire *wire)
+{
+    struct wire_flow *victim = &wire->flows[0];
+
+    if (wire->flow_count < wire->capacity)
+        return true;
+    for (uint32_t i = 1; i < wire->flow_count; i++) {
+        if (goes_before(&wire->flows[i], victim))
+            victim = &wire->flows[i];
+    }
+    if (victim->room == ROOM_NONE)
+        return false;
+    end_flow(wire, victim);
+    return true;
+}
+
 static struct wire_flow *flow_of(struct wire *wire, uint64_t number)
 {
     for (uint32_t i = 0; i < wire->flow_count; i++) {
@@ -288,6 +330,7 @@ static void known(struct wire *wire, struct wire_flow *flow, const pol_packet *p
     follow(wire, flow, packet, reply);
     if (again)
         judge_again(wire, flow, out);
+    note_room(wire, flow);
     say(&flow->out, flags, out);
     if (flow->denied && !again)
         out->reason = POL_WHY_DENIED_FLOW;
@@ -331,10 +374,7 @@ static bool begins_nothing(const pol_packet *packet)
 static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tuple *tuple,
                       bool reply, struct wire_verdict *out)
 {
-    struct wire_flow *flow = &wire->flows[wire->flow_count];
-
-    *flow = (struct wire_flow){
-        .number = ++wire->last_number,
+    struct wire_flow begun = {
         .tuple = *tuple,
         .side = reply ? POL_SIDE_INSIDE : packet->side,
         .facts = facts_of(packet, tuple),
@@ -344,15 +384,27 @@ static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tup
         .alive = wire->now,
         .grant = POL_NONE,
     };
-    ask_list(wire, &flow->facts, &flow->out);
-    say(&flow->out, reply ? POL_V_REPLY : 0, out);
-    if (flow->out.action == POL_DENY || begins_nothing(packet))
+    struct wire_flow *flow;
+
+    ask_list(wire, &begun.facts, &begun.out);
+    say(&begun.out, reply ? POL_V_REPLY : 0, out);
+    if (begun.out.action == POL_DENY || begins_nothing(packet))
         return;
-    wire->flow_count++;
+    if (!make_room(wire)) {
+        out->action = out->raw_action = POL_DENY;
+        out->reason = POL_WHY_FLOWS_FULL;
+        out->vague = true;
+        return;
+    }
     out->flags |= POL_V_OPENED;
+    flow = &wire->flows[wire->flow_count++];
+    *flow = begun;
+    flow->number = ++wire->last_number;
+    wire_view(wire); /* without what has made room */
     list_pins(wire, flow, out);
     flow->facts.open = true;
     follow(wire, flow, packet, reply);
+    note_room(wire, flow);
 }
 
 /* In the first minutes, what may be the reply of a flow that was there before. */

@@ -39,6 +39,9 @@ struct wire_grant {
     uint32_t flows; /* open on it */
 };
 
+/* Who makes room for another when the table is full, in this order; the last one does not. */
+enum wire_room { ROOM_CLOSING, ROOM_HALF_OPEN, ROOM_DENIED, ROOM_NONE };
+
 struct wire_flow {
     uint64_t number; /* never used twice */
     pol_tuple tuple; /* from who opened it */
@@ -52,6 +55,8 @@ struct wire_flow {
     uint32_t isn;
     pol_mono alive; /* the last packet that keeps it alive */
     pol_mono last;  /* the last packet */
+    uint8_t room;   /* enum wire_room */
+    uint64_t turn;  /* when it came to be so */
     struct linear_outcome out;
     uint32_t grant; /* that carries it, or POL_NONE */
 };
@@ -113,6 +118,7 @@ struct wire {
     uint64_t generation;
     struct wire_times times;
     bool admit_outside;
+    uint32_t capacity;         /* flows there is room for */
     const pol_addr *resolvers; /* the trusted ones */
     uint32_t resolver_count;
     pol_mono now, begun; /* begun: the first packet */
@@ -124,7 +130,7 @@ struct wire {
     struct wire_flow flows[WIRE_FLOWS];
     struct wire_query queries[WIRE_QUERIES];
     struct wire_datagram datagrams[WIRE_DATAGRAMS];
-    uint64_t last_number;
+    uint64_t last_number, last_turn;
 };
 
 /* The verdict on a packet at wire->now. `message` is what its payload says as DNS. */
