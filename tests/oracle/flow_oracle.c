@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The flow table and its wheel against a list: who is found, who is half-open and for how long, and
- * that a flow comes up once its moment has passed and never before, except to be put back.
+ * The flow table and its wheel against a list: who is found, who makes room when the table is full
+ * (what is closing, then what is half-open, then denied entries, the oldest first; never another),
+ * that a key can be used again at once when its flow is gone, and that a flow comes up once its
+ * moment has passed and never before, except to be put back.
  */
 #include <inttypes.h>
 
@@ -22,7 +24,7 @@ struct entry {
     uint32_t key, index;
     uint64_t id;
     pol_mono deadline; /* POL_NEVER: not on the wheel */
-    bool half_open;
+    uint8_t list;      /* enum flow_list */
 };
 
 struct model {
@@ -30,7 +32,8 @@ struct model {
     struct flow_table table;
     pol_mono now;
     uint32_t count;
-    struct entry list[FLOWS_MAX]; /* half-open ones in the order in which they became so */
+    struct entry list[FLOWS_MAX]; /* in the order in which they came to their list */
+    uint64_t last_id;
     const char *difference;
 };
 
@@ -90,6 +93,48 @@ static bool look(struct model *model, uint32_t number)
     return !entry || model->table.flows[index].id == entry->id || differs(model, "the id");
 }
 
+/* Who has to go: the first entry of the first list that has one. */
+static struct entry *victim(struct model *model)
+{
+    static const uint8_t order[] = {LIST_CLOSING, LIST_HALF_OPEN, LIST_DENIED};
+
+    for (int at = 0; at < 3; at++) {
+        for (uint32_t i = 0; i < model->count; i++) {
+            if (model->list[i].list == order[at])
+                return &model->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* In a full table, as the worker does it; false: they differ. */
+static bool make_room(struct model *model)
+{
+    struct entry *entry = victim(model);
+    uint32_t index = flow_victim(&model->table);
+
+    if (index != (entry ? entry->index : POL_NONE))
+        return differs(model, "who makes room");
+    if (entry && model->count == model->table.capacity) {
+        flow_remove(&model->table, index);
+        drop(model, entry);
+    }
+    return true;
+}
+
+/* An entry is new, whoever had the key or the place before: its id is, too, and nothing of its
+ * predecessor stays. */
+static bool is_fresh(struct model *model, uint32_t index)
+{
+    const struct flow *flow = &model->table.flows[index];
+    bool fresh = flow->id > model->last_id && flow->state == FLOW_ALLOWED &&
+                 flow->list == LIST_HALF_OPEN && !flow->both_ways && !flow->fins &&
+                 flow->wheel_slot == POL_NONE;
+
+    model->last_id = flow->id;
+    return fresh || differs(model, "a fresh entry");
+}
+
 static bool insert(struct model *model, uint32_t number)
 {
     struct flow_key key;
@@ -100,13 +145,15 @@ static bool insert(struct model *model, uint32_t number)
         return true;
     key_of(number, false, &key, &end);
     flow_clock(&model->table, model->now);
+    if (draw_percent(&model->draw, 80) && !make_room(model))
+        return false;
     index = flow_insert(&model->table, &key, flow_hash(&model->table, &key));
     if ((index == POL_NONE) != (model->count == model->table.capacity))
         return differs(model, "whether there is room");
     if (index != POL_NONE)
         model->list[model->count++] =
-            (struct entry){number, index, model->table.flows[index].id, POL_NEVER, true};
-    return look(model, number);
+            (struct entry){number, index, model->table.flows[index].id, POL_NEVER, LIST_HALF_OPEN};
+    return (index == POL_NONE || is_fresh(model, index)) && look(model, number);
 }
 
 static bool drop_flow(struct model *model, uint32_t number)
@@ -120,28 +167,40 @@ static bool drop_flow(struct model *model, uint32_t number)
     return look(model, number);
 }
 
-static bool half_open(struct model *model, uint32_t number)
+/* It is answered, denied, closed, or anything else that changes its list. */
+static bool move(struct model *model, uint32_t number)
 {
     struct entry *entry = find(model, number), copy;
-    uint32_t oldest = POL_NONE;
+    struct flow *flow;
 
-    if (entry) {
-        copy = *entry;
-        copy.half_open = draw_percent(&model->draw, 50);
-        flow_put_on(&model->table, entry->index, copy.half_open ? LIST_HALF_OPEN : LIST_NONE);
-        if (copy.half_open && !entry->half_open) {
-            drop(model, entry);
-            model->list[model->count++] = copy;
-        } else {
-            *entry = copy;
-        }
+    if (!entry)
+        return true;
+    flow = &model->table.flows[entry->index];
+    copy = *entry;
+    copy.list = (uint8_t)draw_below(&model->draw, LIST_NONE + 1);
+    flow->state = copy.list == LIST_DENIED ? FLOW_DENIED : FLOW_ALLOWED;
+    flow->both_ways = 1;
+    flow->fins = 3;
+    flow_put_on(&model->table, entry->index, copy.list);
+    if (copy.list != entry->list) {
+        drop(model, entry);
+        model->list[model->count++] = copy;
     }
-    for (uint32_t i = model->count; i-- > 0;) {
-        if (model->list[i].half_open)
-            oldest = model->list[i].index;
-    }
-    return model->table.oldest[LIST_HALF_OPEN] == oldest ||
-           differs(model, "the oldest half-open flow");
+    return true;
+}
+
+static bool same_victim(struct model *model)
+{
+    const struct entry *entry = victim(model);
+
+    return flow_victim(&model->table) == (entry ? entry->index : POL_NONE) ||
+           differs(model, "who would make room");
+}
+
+/* The same key again, in the moment in which its flow is over. */
+static bool reuse(struct model *model, uint32_t number)
+{
+    return drop_flow(model, number) && insert(model, number);
 }
 
 static bool schedule(struct model *model, uint32_t number)
@@ -217,10 +276,12 @@ static bool step(struct model *model)
         model->now += draw_below(&model->draw, 2 * FAR) * POL_SECONDS;
     if (what < 25)
         return insert(model, number);
-    if (what < 40)
+    if (what < 35)
         return drop_flow(model, number);
+    if (what < 40)
+        return reuse(model, number);
     if (what < 55)
-        return half_open(model, number);
+        return move(model, number) && same_victim(model);
     if (what < 75)
         return schedule(model, number);
     if (what < 90)

@@ -214,6 +214,16 @@ static void let_through(struct wire *wire, const pol_packet *packet,
         query->group_ids[i] = group_id(wire->list, asked->grantees[i]);
 }
 
+/* Asked again and refused by the rules of now: the client has its answer. */
+static void take_back(struct wire *wire, const pol_packet *packet,
+                      const struct wire_message *message)
+{
+    struct wire_query *query = find_query(wire, &packet->tuple, message);
+
+    if (query)
+        *query = wire->queries[--wire->query_count];
+}
+
 /* Has any group that was asked a rule for names? Then its word counts, whatever packet rules say.
  */
 static bool has_a_say(const struct linear_query *asked)
@@ -285,13 +295,13 @@ static void judge_query(struct wire *wire, const pol_packet *packet,
     linear_ask(wire->list, &packet->tuple.src, message->name, &asked);
     if (has_a_say(&asked)) {
         answer_for_query(&asked, out);
-        if (out->action == POL_ALLOW)
-            let_through(wire, packet, message, &asked, false);
-        return;
+    } else {
+        wire_ordinary(wire, packet, out);
     }
-    wire_ordinary(wire, packet, out);
     if (out->action == POL_ALLOW)
-        let_through(wire, packet, message, &asked, true);
+        let_through(wire, packet, message, &asked, !has_a_say(&asked));
+    else
+        take_back(wire, packet, message);
 }
 
 /* --- answers -------------------------------------------------------------------------------- */

@@ -281,7 +281,7 @@ static bool reload(void)
 static bool step(uint32_t number)
 {
     let_time_pass();
-    if (draw_percent(&run.world.draw, 2) && !reload())
+    if (draw_percent(&run.world.draw, run.tight ? 8 : 2) && !reload())
         return false;
     while (pol_worker_drain(run.worker, run.events, EVENTS) > 0)
         continue;
