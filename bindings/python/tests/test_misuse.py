@@ -79,7 +79,8 @@ def test_no_method_of_a_closed_object_reaches_the_library(name):
             assert caught.type is libpolicy.Closed, member
 
 
-@pytest.mark.parametrize("order", itertools.permutations(("policy", "grants", "worker", "context")))
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations(("policy", "grants", "worker", "context"))))
 def test_objects_may_go_in_any_order(document, order):
     context = Context(log=lambda level, text: None)
     grants = Grants(context)

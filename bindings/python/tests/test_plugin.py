@@ -2,14 +2,17 @@
 """The pytest plugin, in a pytest of its own."""
 import json
 import os
+import pathlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from libpolicy import Packet, Policy, Worker
 from libpolicy.coverage import Coverage
 
+BINDING = pathlib.Path(__file__).resolve().parent.parent
 POLICY = """
 from libpolicy import Policy
 from libpolicy.testing import assert_allows, assert_denies
@@ -42,9 +45,9 @@ def run(directory, *arguments):
                "-p", "libpolicy.pytest_plugin", *arguments]
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True,
                           timeout=60, check=False)
-    assert not done.stderr or done.returncode == pytest.ExitCode.USAGE_ERROR
     if done.returncode == pytest.ExitCode.USAGE_ERROR:
         return done.stderr, done.returncode
+    assert not done.stderr
     return done.stdout, done.returncode
 
 
@@ -121,6 +124,20 @@ def test_too_little_fails_a_run_that_passed(tests):
 
 def test_a_run_that_tests_no_policy_has_covered_nothing(tests):
     assert run(tests("def test_nothing():\n    pass\n"), "--policy-coverage-min=1")[1] == 1
+
+
+def test_a_plugin_that_is_installed_may_be_named_too(tests, monkeypatch):
+    directory = tests(WEB)
+    project = tomllib.loads((BINDING / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = directory / "site/libpolicy-0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Name: libpolicy\nVersion: 0\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text("[pytest11]\n" + "".join(
+        f"{name} = {module}\n" for name, module in project["entry-points"]["pytest11"].items()),
+        encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{directory}/site{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    output, code = run(directory, "--policy-coverage")
+    assert (code, "1 passed" in output) == (0, True), output
 
 
 def test_a_failure_shows_the_line_of_the_test_and_the_reason(tests):
