@@ -91,6 +91,8 @@ struct wire_record {
     int target;    /* of a CNAME; NO_NAME: an address */
     pol_addr addr; /* if there is no target */
     uint32_t ttl;  /* seconds */
+    bool hint;     /* the address is in an HTTPS record */
+    bool aside;    /* in the additional section: it says nothing */
 };
 
 struct wire_message {

@@ -106,7 +106,8 @@ static bool step(const struct wire_message *answer, struct reached *reached)
     for (uint32_t i = 0; i < answer->record_count; i++) {
         const struct wire_record *record = &answer->records[i];
 
-        if (record->target == NO_NAME || !before.is[record->owner] || reached->is[record->target])
+        if (record->target == NO_NAME || record->aside || !before.is[record->owner] ||
+            reached->is[record->target])
             continue;
         reached->is[record->target] = more = true;
         reached->ttl[record->target] =
@@ -145,7 +146,7 @@ static void learn(struct wire *wire, const struct wire_query *query,
         const struct wire_record *record = &answer->records[i];
         uint32_t way;
 
-        if (record->target != NO_NAME || !reached.is[record->owner])
+        if (record->target != NO_NAME || record->aside || !reached.is[record->owner])
             continue;
         way = reached.ttl[record->owner];
         teach(wire, query, &record->addr, record->ttl < way ? record->ttl : way);

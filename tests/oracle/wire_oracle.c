@@ -4,8 +4,8 @@
  * openings from outside and datagrams in pieces, with time that runs by seconds or by hours. The
  * verdict on each packet and the table of grants are compared.
  *
- * Time moves on by a second or more from packet to packet: a flow tells its grant at most once a
- * second that it is used, and the model knows nothing of that.
+ * Time stands still or moves on by a second or more from packet to packet: a flow tells its grant
+ * at most once a second that it is used, and the model knows nothing of that.
  */
 #include <libpolicy/policy.h>
 
@@ -271,6 +271,8 @@ static void let_time_pass(void)
     struct draw *draw = &run.world.draw;
     pol_mono seconds = 1, part = run.tight ? 0 : draw_below(draw, 1000000000);
 
+    if (draw_percent(draw, 15))
+        return; /* at the same moment */
     if (draw_percent(draw, 4))
         seconds = waits[draw_below(draw, 9)] - draw_below(draw, 3) + 1;
     else if (draw_percent(draw, 8))

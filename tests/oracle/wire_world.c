@@ -5,7 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ICMP = 1, TCP = 6, UDP = 17, ICMPV6 = 58, DNS_PORT = 53, RESOLVERS = 3 };
+enum {
+    ICMP = 1,
+    TCP = 6,
+    UDP = 17,
+    ICMPV6 = 58,
+    DNS_PORT = 53,
+    CNAME = 5,
+    HTTPS = 65,
+    RESOLVERS = 3
+};
 
 const char *wire_name(int name)
 {
@@ -437,9 +446,12 @@ static void draw_addresses(struct wire_world *world, int owner)
                     : draw_percent(draw, 8) ? (int)draw_below(draw, WIRE_NAMES)
                                             : owner;
 
+        struct wire_record *record = add_record(message, whose, draw_ttl(draw));
+
         /* Names share addresses, but not all of them. */
-        add_record(message, whose, draw_ttl(draw))->addr =
-            world->pool[(place + i * 7 + (uint32_t)message->name) % POOL];
+        record->addr = world->pool[(place + i * 7 + (uint32_t)message->name) % POOL];
+        record->hint = draw_percent(draw, 10);
+        record->aside = draw_percent(draw, 8);
     }
 }
 
@@ -454,22 +466,34 @@ static void shuffle(struct draw *draw, struct wire_message *message)
     }
 }
 
+static void write_record(struct dnsmsg *answer, const struct wire_record *record)
+{
+    const char *owner = wire_name(record->owner);
+    char text[POL_ADDR_TEXT];
+
+    pol_addr_format(&record->addr, text);
+    if (record->target != NO_NAME)
+        dnsmsg_name(answer, owner, CNAME, record->ttl, wire_name(record->target));
+    else if (record->hint)
+        dnsmsg_service(answer, owner, HTTPS, record->ttl, 1, ".",
+                       record->addr.family == 4 ? text : NULL,
+                       record->addr.family == 6 ? text : NULL);
+    else
+        dnsmsg_address(answer, owner, record->ttl, text);
+}
+
 static void write_answer(struct wire_world *world)
 {
     const struct wire_message *message = &world->message;
-    char text[POL_ADDR_TEXT];
 
     dnsmsg_query(&world->query, wire_name(message->name), message->type, message->id, 0);
     dnsmsg_response(&world->answer, &world->query, message->rcode);
-    for (uint32_t i = 0; i < message->record_count; i++) {
-        const struct wire_record *record = &message->records[i];
-
-        pol_addr_format(&record->addr, text);
-        if (record->target == NO_NAME)
-            dnsmsg_address(&world->answer, wire_name(record->owner), record->ttl, text);
-        else
-            dnsmsg_name(&world->answer, wire_name(record->owner), 5, record->ttl,
-                        wire_name(record->target));
+    for (int aside = 0; aside < 2; aside++) {
+        world->answer.section = aside ? 3 : 1;
+        for (uint32_t i = 0; i < message->record_count; i++) {
+            if (message->records[i].aside == aside)
+                write_record(&world->answer, &message->records[i]);
+        }
     }
     put_payload(&world->packet, &world->answer);
 }
