@@ -101,6 +101,19 @@ def test_a_mistake_stops_the_player_at_its_line(tmp_path):
     assert str(caught.value) == f'{path}:7: unknown verb "knock"'
 
 
+def test_what_cannot_be_read_or_written_is_a_line(tmp_path):
+    path, found = tmp_path / "wrong.scn", tmp_path / "none/found.json"
+    path.write_text(HEAD + "policy a\0.json\n")
+    done = subprocess.run([*PLAYER, "--coverage-json", found, path], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"{path}:3: " in done.stdout and "a\0.json cannot be read" in done.stdout
+    assert f"cannot write {found}: No such file or directory" in done.stdout
+    path.write_text(HEAD + "policy <<END\n{}\nEND\n")
+    assert subprocess.run([*PLAYER, "--coverage-json", found, path], stdout=subprocess.DEVNULL,
+                          timeout=60, check=False).returncode == 1
+
+
 def test_octets_of_a_hello_are_as_long_as_asked():
     assert len(hello("a.example", message_len=700, records=3)) == 700 + 3 * 5
     with pytest.raises(ValueError):

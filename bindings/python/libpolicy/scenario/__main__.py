@@ -90,11 +90,18 @@ def _play(script: Script, shown: Shown, data: Path | None) -> bool:
     return well
 
 
-def _cover(found: coverage.Coverage, show: bool, path: Path | None) -> None:
+def _cover(found: coverage.Coverage, show: bool, path: Path | None) -> bool:
+    """Whether it came where it was wanted."""
     if show:
         print("\n".join(found.table()))
-    if path is not None:
+    if path is None:
+        return True
+    try:
         path.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"cannot write {path}: {error.strerror}")
+        return False
+    return True
 
 
 def _list(script: Script) -> bool:
@@ -120,10 +127,10 @@ def main() -> int:
     if arguments.coverage or arguments.coverage_json:
         coverage.active = coverage.Coverage()
     failed = sum(not _play(script, arguments.shown, arguments.data) for script in scripts)
-    if coverage.active is not None:
-        _cover(coverage.active, arguments.coverage, arguments.coverage_json)
+    covered = coverage.active is None or _cover(coverage.active, arguments.coverage,
+                                                arguments.coverage_json)
     print(f"{len(scripts) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    return 0 if covered and not failed else 1
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def _load(world: World, name: str) -> bytes:
     path = world.script.directory / name
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error: # a NUL is no OSError
         raise StepError(f"{path} cannot be read") from error
 
 

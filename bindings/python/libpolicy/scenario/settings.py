@@ -143,7 +143,7 @@ def read_data(path: Path) -> bytes:
     """What a server has sent, or a certificate."""
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error: # a NUL is no OSError
         raise ValueError(path) from error
 
 
