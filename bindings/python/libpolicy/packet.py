@@ -421,7 +421,9 @@ class PacketBatch(Batch[Packet]):
               side: Side | str = Side.UNKNOWN, wire_lens: Sequence[int] | None = None) -> int:
         """Takes frames apart, in one call, into the first packets of the batch, which then has as
         many. Returns how many of them are well-formed; malformed ones are packets too."""
-        frames = [plain(frame) for frame in listed(frames, "frames")]
+        frames = listed(frames, "frames")
+        if set(map(type, frames)) - {bytes}: # most often they are nothing else
+            frames = [plain(frame) for frame in frames]
         count = len(frames)
         if count > self.capacity:
             raise Invalid(f"{count} frames do not fit a batch of {self.capacity}")
