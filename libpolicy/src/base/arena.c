@@ -5,6 +5,25 @@
 
 #include "base/mem.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define WITH_ASAN 1
+#endif
+
+#ifdef WITH_ASAN
+#include <sanitizer/asan_interface.h>
+#define CLOSE(ptr, size) ASAN_POISON_MEMORY_REGION(ptr, size)
+#define OPEN(ptr, size)  ASAN_UNPOISON_MEMORY_REGION(ptr, size)
+enum { GAP = 16 }; /* behind each piece, so that what reads one too far is noticed */
+#else
+#define CLOSE(ptr, size) ((void)0)
+#define OPEN(ptr, size)  ((void)0)
+enum { GAP = 0 };
+#endif
+
 enum { ALIGN = 16, BLOCK_BYTES = 64 * 1024 };
 
 struct arena_block {
@@ -27,6 +46,7 @@ void arena_fini(struct arena *arena)
     while (block) {
         struct arena_block *next = block->next;
 
+        OPEN(block->data, block->size);
         mem_free(arena->mem, block, sizeof(*block) + block->size);
         block = next;
     }
@@ -41,47 +61,57 @@ static struct arena_block *block_new(struct arena *arena, size_t size)
     if (!block)
         return NULL;
     block->size = size;
+    CLOSE(block->data, size);
     arena->bytes += sizeof(*block) + size;
     return block;
 }
 
 /* A large request gets a block of its own behind the newest one, which keeps filling up. */
-static void *alloc_large(struct arena *arena, size_t size)
+static struct arena_block *large_block(struct arena *arena, size_t size)
 {
     struct arena_block *block = block_new(arena, size);
 
     if (!block)
         return NULL;
-    block->used = size;
     if (arena->blocks) {
         block->next = arena->blocks->next;
         arena->blocks->next = block;
     } else {
         arena->blocks = block;
     }
-    return block->data;
+    return block;
+}
+
+static struct arena_block *block_with(struct arena *arena, size_t size)
+{
+    struct arena_block *block = arena->blocks;
+
+    if (size > BLOCK_BYTES / 4)
+        return large_block(arena, size);
+    if (block && block->size - block->used >= size)
+        return block;
+    block = block_new(arena, BLOCK_BYTES);
+    if (!block)
+        return NULL;
+    block->next = arena->blocks;
+    arena->blocks = block;
+    return block;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    struct arena_block *block = arena->blocks;
+    size_t taken = (size + GAP + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    struct arena_block *block;
     void *ptr;
 
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (size > BLOCK_BYTES / 4)
-        return alloc_large(arena, size);
-
-    if (!block || block->size - block->used < size) {
-        block = block_new(arena, BLOCK_BYTES);
-        if (!block)
-            return NULL;
-        block->next = arena->blocks;
-        arena->blocks = block;
-    }
+    block = block_with(arena, taken);
+    if (!block)
+        return NULL;
     ptr = block->data + block->used;
-    block->used += size;
+    block->used += taken;
+    OPEN(ptr, size);
     return ptr;
 }
 
