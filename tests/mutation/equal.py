@@ -48,6 +48,12 @@ EQUAL = {
     "match/classify.c": [
         ("alls[low] < best", "<", "<=", SAME),
         ("part->root.first >= best", ">=", ">", "looks on and finds none before the best"),
+        ("group < best", "<", "<=", SAME),
+        ("size > b->merge_left", ">", ">=", BOUND),
+    ],
+    "match/classify_flats.c": [
+        ("limit > 1", ">", ">=", "with one box each, all are in proportion"),
+        ("total <= budget", "<=", "<", BOUND),
     ],
     "grants/table.h": [
         ("now > seen", ">", ">=", SAME),
