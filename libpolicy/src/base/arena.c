@@ -5,23 +5,13 @@
 
 #include "base/mem.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#endif
-
-#ifdef WITH_ASAN
+#if ARENA_GAP
 #include <sanitizer/asan_interface.h>
 #define CLOSE(ptr, size) ASAN_POISON_MEMORY_REGION(ptr, size)
 #define OPEN(ptr, size)  ASAN_UNPOISON_MEMORY_REGION(ptr, size)
-enum { GAP = 16 }; /* behind each piece, so that what reads one too far is noticed */
 #else
 #define CLOSE(ptr, size) ((void)0)
 #define OPEN(ptr, size)  ((void)0)
-enum { GAP = 0 };
 #endif
 
 enum { ALIGN = 16, BLOCK_BYTES = 64 * 1024 };
@@ -100,7 +90,7 @@ static struct arena_block *block_with(struct arena *arena, size_t size)
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    size_t taken = (size + GAP + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size_t taken = (size + ARENA_GAP + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     struct arena_block *block;
     void *ptr;
 

@@ -88,7 +88,7 @@ static void starve(struct bench *bench, struct arena *arena, size_t left)
     arena_init(arena, &bench->tight_mem);
     for (size_t piece = BLOCK / 4; piece >= STEP; piece /= 2) {
         for (; used + piece + left <= BLOCK; used += piece)
-            cr_assert(arena_alloc(arena, piece));
+            cr_assert(arena_alloc(arena, piece - ARENA_GAP));
     }
     cr_assert_eq(used + left, BLOCK);
     cr_assert_leq(bench->tight.heap.requests, 1, "a block has another size");
