@@ -9,6 +9,8 @@ SAME = "either of two that are equal"
 TIE = "which of two that were used at the same moment comes first is promised nowhere"
 BOUND = "a bound on effort, and one look more is as good"
 FETCH = "only asks for memory earlier; the next step finds the same with or without"
+CHECKED = "what needs no second look gets one"
+STABLE = "the C library sorts so that what compares equal stays in its order, which is that of the groups"
 
 EQUAL = {
     "grants/grants.c": [
@@ -50,10 +52,22 @@ EQUAL = {
         ("part->root.first >= best", ">=", ">", "looks on and finds none before the best"),
         ("group < best", "<", "<=", SAME),
         ("size > b->merge_left", ">", ">=", BOUND),
+        ("i < from->count", "<", "<=", "an estimate, of one group more"),
     ],
     "match/classify_flats.c": [
         ("limit > 1", ">", ">=", "with one box each, all are in proportion"),
         ("total <= budget", "<=", "<", BOUND),
+        ("i < 256", "<", "<=", "octet 256 is octet 0 again, and a range that ends there ends behind all octets"),
+        ("src->count > 1", ">", ">=", CHECKED),
+    ],
+    "match/classify_sources.c": [
+        ("len <= 64", "<=", "<", "shifted by 0"),
+        ("x->group > y->group", ">", ">=", "a group has a prefix once"),
+        ("x->group < y->group", "<", "<=", "a group has a prefix once"),
+        ("x->group > y->group", ">", "<=", STABLE),
+        ("x->group < y->group", "<", ">=", STABLE),
+        ("i < count", "<", ">=", "another hash", 1),
+        ("size < 2 * b->sources.count", "<", "<=", "a larger table"),
     ],
     "grants/table.h": [
         ("now > seen", ">", ">=", SAME),
