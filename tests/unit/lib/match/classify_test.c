@@ -523,6 +523,37 @@ Test(classify, groups_that_share_prefixes_at_random)
     world_free(world);
 }
 
+/* More than may be merged, a few groups for each prefix and none with a default: after the last of
+ * them there is nothing, not the first of the next prefix. */
+Test(classify, lists_of_few_groups_end_where_they_end)
+{
+    enum { GROUPS = 200, RULES = 40, PREFIXES = 2000 };
+    struct world *world = world_new(14);
+    pol_prefix(*sources)[PREFIXES] = calloc(GROUPS, sizeof(*sources));
+    size_t counts[GROUPS] = {0};
+
+    for (uint32_t i = 0; i < PREFIXES; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            uint32_t group = draw(world, GROUPS);
+
+            sources[group][counts[group]] = prefix_v4((10u << 24) | i << 9, 24);
+            counts[group] +=
+                !counts[group] || memcmp(&sources[group][counts[group] - 1],
+                                         &sources[group][counts[group]], sizeof(pol_prefix)) != 0;
+        }
+    }
+    for (unsigned i = 0; i < GROUPS; i++) {
+        add_group(world, sources[i], counts[i]);
+        for (unsigned rule = 0; rule < RULES; rule++)
+            random_step(world, 0, 5);
+        end_group(world, false);
+    }
+    finish(world);
+    check(world, 2000, 10);
+    free(sources);
+    world_free(world);
+}
+
 Test(classify, every_prefix_length_on_one_path)
 {
     struct world *world = world_new(4);
