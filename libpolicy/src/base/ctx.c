@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/ctx.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/abi.h"
 #include "base/mem.h"
 
@@ -66,4 +69,19 @@ void pol_ctx_unref(pol_ctx *ctx)
         return;
     mem = ctx->mem;
     mem_free(&mem, ctx, sizeof(*ctx));
+}
+
+void ctx_log(const pol_ctx *ctx, enum pol_log_level level, const char *format, ...)
+{
+    char line[LOG_BYTES + 1];
+    va_list values;
+    int len;
+
+    if (!ctx->log)
+        return;
+    va_start(values, format);
+    len = vsnprintf(line, sizeof(line), format, values);
+    va_end(values);
+    if (len > 0)
+        ctx->log(ctx->log_user, level, (pol_str){line, len < LOG_BYTES ? (size_t)len : LOG_BYTES});
 }

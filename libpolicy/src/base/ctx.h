@@ -15,4 +15,10 @@ struct pol_ctx {
     pol_limits limits;
 };
 
+/* One line for the log of the context, cut after LOG_BYTES. Not while a packet or query is decided.
+ * What it says of others is text that has been made printable. */
+enum { LOG_BYTES = 512 };
+void ctx_log(const pol_ctx *ctx, enum pol_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 #endif

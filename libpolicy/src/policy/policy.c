@@ -9,8 +9,8 @@
 #include "policy/check.h"
 #include "policy/compile.h"
 #include "policy/load.h"
-#include "program/program.h"
 #include "policy/warn.h"
+#include "program/program.h"
 
 static const pol_compile_options defaults = {
     .size = sizeof(pol_compile_options),
@@ -99,6 +99,36 @@ static int compile_document(pol_ctx *ctx, pol_str json, const pol_compile_option
     return rc;
 }
 
+static const pol_diag *first_error(const pol_diags *diags)
+{
+    for (size_t i = 0; i < pol_diags_count(diags); i++) {
+        const pol_diag *diag = pol_diags_at(diags, i);
+
+        if (diag->severity == POL_DIAG_ERROR)
+            return diag;
+    }
+    return NULL;
+}
+
+/* The same for whoever reads the log and not the diagnostics. */
+static void log_outcome(const pol_ctx *ctx, int rc, const pol_policy *policy,
+                        const pol_diags *diags, size_t document_len)
+{
+    const pol_diag *first = rc == POL_E_POLICY ? first_error(diags) : NULL;
+
+    if (rc == POL_OK)
+        ctx_log(ctx, POL_LOG_DEBUG,
+                "policy compiled: %u groups, %u rules, %zu warnings, %zu octets",
+                policy->group_count, policy->rule_count, pol_diags_count(diags),
+                pol_policy_memory(policy));
+    else if (first)
+        ctx_log(ctx, POL_LOG_WARN, "policy refused; errors: %zu; the first, in line %u: %.*s",
+                pol_diags_errors(diags), first->line, (int)first->text.len, first->text.ptr);
+    else
+        ctx_log(ctx, POL_LOG_ERROR, "no memory to compile a policy document of %zu octets",
+                document_len);
+}
+
 int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *given,
                 pol_policy **ret_policy, pol_diags **reterr_diags)
 {
@@ -113,16 +143,13 @@ int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *given,
     if (rc < 0)
         return rc;
     rc = diag_new(ctx, &diags);
-    if (rc < 0)
-        return rc;
-
-    rc = compile_document(ctx, json, &opts, diags, &policy);
+    if (rc == POL_OK)
+        rc = compile_document(ctx, json, &opts, diags, &policy);
+    if ((rc == POL_OK || rc == POL_E_POLICY) && diag_finish(diags, json) < 0)
+        rc = POL_E_NOMEM;
+    log_outcome(ctx, rc, policy, diags, json.len);
     if (rc != POL_OK && rc != POL_E_POLICY)
         goto out;
-    if (diag_finish(diags, json) < 0) {
-        rc = POL_E_NOMEM;
-        goto out;
-    }
     if (rc == POL_OK) {
         *ret_policy = policy;
         policy = NULL;
@@ -172,7 +199,8 @@ pol_str pol_policy_rule_id(const pol_policy *policy, uint32_t rule)
 
 uint32_t pol_policy_rule_group(const pol_policy *policy, uint32_t rule)
 {
-    return rule < pol_policy_rule_count(policy) ? policy->steps[policy->rule_steps[rule]].group : POL_NONE;
+    return rule < pol_policy_rule_count(policy) ? policy->steps[policy->rule_steps[rule]].group
+                                                : POL_NONE;
 }
 
 uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "document.h"
 
+#include "../base/counting_mem.h"
 #include "representative.h"
 
 Test(policy, groups_and_rules_are_numbered_in_evaluation_order)
@@ -94,4 +95,68 @@ Test(policy, no_policy_has_no_groups_and_no_rules)
     cr_assert(str_equal(pol_policy_rule_id(NULL, POL_NONE), STR("")));
     cr_assert_eq(pol_policy_rule_group(NULL, 0), POL_NONE);
     cr_assert_eq(pol_policy_group_key(NULL, 0), 0);
+}
+
+/* ---- The log ------------------------------------------------------------------------------- */
+
+struct heard {
+    unsigned lines;
+    enum pol_log_level level;
+    char text[1024];
+};
+
+static void hear(void *user, enum pol_log_level level, pol_str message)
+{
+    struct heard *heard = user;
+
+    heard->lines++;
+    heard->level = level;
+    snprintf(heard->text, sizeof(heard->text), "%.*s", (int)message.len, message.ptr);
+}
+
+static int compile_aloud(struct heard *heard, struct counting *counting, const char *json)
+{
+    pol_mem mem = counting_mem(counting);
+    pol_ctx_options options;
+    pol_policy *policy = NULL;
+    pol_ctx *ctx;
+    int rc;
+
+    *heard = (struct heard){0};
+    pol_ctx_options_init(&options, sizeof(options));
+    options.mem = &mem;
+    options.log = hear;
+    options.log_user = heard;
+    cr_assert_eq(pol_ctx_new(&options, &ctx), POL_OK);
+    rc = pol_compile(ctx, str_of(json), NULL, &policy, NULL);
+    pol_policy_unref(policy);
+    pol_ctx_unref(ctx);
+    return rc;
+}
+
+Test(policy, the_log_has_a_line_for_each_outcome)
+{
+    struct heard heard;
+    char group[700];
+
+    cr_assert_eq(compile_aloud(&heard, &(struct counting){0}, "{\"default_policy\": \"deny\"}"),
+                 POL_OK);
+    cr_expect_eq(heard.lines, 1);
+    cr_expect_eq(heard.level, POL_LOG_DEBUG);
+    cr_expect(strstr(heard.text, "0 groups, 0 rules"), "%s", heard.text);
+
+    cr_assert_eq(compile_aloud(&heard, &(struct counting){0}, "{\n\"default_policy\": 7}"),
+                 POL_E_POLICY);
+    cr_expect_eq(heard.lines, 1);
+    cr_expect_eq(heard.level, POL_LOG_WARN);
+    cr_expect(strstr(heard.text, "errors: 1; the first, in line 2: "), "%s", heard.text);
+
+    cr_assert_eq(compile_aloud(&heard, &(struct counting){.fail_at = 2}, "{}"), POL_E_NOMEM);
+    cr_expect_eq(heard.lines, 1);
+    cr_expect_eq(heard.level, POL_LOG_ERROR);
+    cr_expect(strstr(heard.text, "2 octets"), "%s", heard.text);
+
+    snprintf(group, sizeof(group), "{\"%0*d\": 1}", 600, 7);
+    cr_assert_eq(compile_aloud(&heard, &(struct counting){0}, group), POL_E_POLICY);
+    cr_expect_leq(strlen(heard.text), 512);
 }
