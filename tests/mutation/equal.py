@@ -59,6 +59,7 @@ EQUAL = {
         ("total <= budget", "<=", "<", BOUND),
         ("i < 256", "<", "<=", "octet 256 is octet 0 again, and a range that ends there ends behind all octets"),
         ("src->count > 1", ">", ">=", CHECKED),
+        ("number < b->step_count", "<", "<=", "the last step is the default of the policy, of no group"),
     ],
     "match/classify_sources.c": [
         ("len <= 64", "<=", "<", "shifted by 0"),

@@ -113,6 +113,11 @@ static void around_one_point(struct flat *flat)
     to_port(flat, port, 60000 - port);
 }
 
+static void half(struct flat *flat)
+{
+    to_dst(flat, draw(2) * (DSTS / 2), DSTS / 2);
+}
+
 static void protocol(struct flat *flat)
 {
     flat->proto = (uint16_t)draw(256);
@@ -217,7 +222,8 @@ static const struct {
     {"ranges of ports", port_range, 1500, {311, 503, 5738}},
     {"nested", nested, 1500, {562, 648, 38239}},
     {"around one point", around_one_point, 600, {0, 75, 225000}},
-    {"protocols", protocol, 700, {387, 109, 6000}},
+    {"halves", half, 100, {2, 14, 21000}},
+    {"protocols", protocol, 700, {514, 97, 6000}},
 };
 
 Test(cuttree, trees_are_as_good_as_they_were)
