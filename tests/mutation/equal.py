@@ -11,6 +11,7 @@ BOUND = "a bound on effort, and one look more is as good"
 FETCH = "only asks for memory earlier; the next step finds the same with or without"
 CHECKED = "what needs no second look gets one"
 STABLE = "the C library sorts so that what compares equal stays in its order, which is that of the groups"
+SWAPPED = "the two branches of a fork change places, and both are searched"
 
 EQUAL = {
     "grants/grants.c": [
@@ -79,6 +80,12 @@ EQUAL = {
         ("span.high + 1 > edges.high", ">", ">=", SAME),
         ("here < b->leaf_flats", "<", "<=", SAME),
         ("x < y", "<", "<=", SAME),
+        ("(size_t)2 << bits <= task->count", "<=", "<", BOUND),
+        ("i > 0", ">", ">=", "where a child begins only says where it may be cut"),
+        ("span.high - span.low > (edges.high - edges.low) / 2", ">", "<=", SWAPPED),
+        ("is_broad(b, task, i, dim, edges) == broad", "==", "!=", SWAPPED),
+        ("at_most(broad, task->count - broad) <= least", "<=", "<", "either of two forks that are as good"),
+        ("task->count <= b->leaf_flats", "<=", "<", BOUND),
         ("task->count < FORK_FLATS", "<", "<=", BOUND),
         ("span.low < edges.low", "<", "<=", SAME, 2),
         ("span.high > edges.high", ">", ">=", SAME),
@@ -86,6 +93,7 @@ EQUAL = {
     ],
     "match/cuttree.h": [
         ("value < limit", "<", "<=", SAME),
+        ("low < high", "<", ">=", "begins at the first block of a leaf"),
         ("count > 4", ">", ">=", "where to begin in a leaf is sought, and could be passed over"),
         ("count > 4", ">", "<=", "where to begin in a leaf is sought, and could be passed over"),
         ("block_tag(&blocks[i], 0) < best", "<", "<=", SAME),
@@ -96,6 +104,7 @@ EQUAL = {
     ],
     "match/memo.c": [
         ("sets * MEMO_WAYS < names", "<", "<=", "a larger table"),
+        ("patterns > memo->pattern_capacity", ">", ">=", "memory that would do is made anew"),
     ],
     "grants/table.h": [
         ("now > seen", ">", ">=", SAME),
