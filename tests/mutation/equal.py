@@ -105,6 +105,15 @@ EQUAL = {
     "match/memo.c": [
         ("sets * MEMO_WAYS < names", "<", "<=", "a larger table"),
         ("patterns > memo->pattern_capacity", ">", ">=", "memory that would do is made anew"),
+        ("(int32_t)(set[way].age - victim->age) < 0", "<", "<=", TIE),
+    ],
+    "match/partition.c": [
+        ("bits < ROOTS_MAX", "<", "<=", BOUND),
+        ("(size_t)1 << bits < 8 * count", "<", "<=", BOUND),
+    ],
+    "match/partition.h": [
+        ("a.hi < b.hi", "<", "<=", "they differ"),
+        ("count > SCAN", ">", ">=", "a last bucket is halved once more than it has to be"),
     ],
     "grants/table.h": [
         ("now > seen", ">", ">=", SAME),
