@@ -95,10 +95,10 @@ static void follow(pol_worker *worker, uint32_t index, const pol_packet *packet,
     }
     if (flow->key.proto == PROTO_TCP)
         moved |= tcp_follow(flow, packet, reply);
-    if (moved || flow->list == LIST_HALF_OPEN)
+    if (moved) {
         flow_put_on(&worker->flows, index, list_of(flow));
-    if (moved)
         flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
+    }
     if (flow->grant != POL_NONE && (moved || worker->now - flow->touched >= POL_SECONDS)) {
         grants_touch(worker->opts.grants, flow->grant, worker->now, flow->both_ways);
         flow->touched = worker->now;
