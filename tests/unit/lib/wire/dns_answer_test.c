@@ -370,3 +370,19 @@ Test(dns_answer, the_largest_hostile_message_is_walked_in_linear_time, .timeout 
         finish();
     cr_expect_str_eq(granted(), "192.0.2.1/60");
 }
+
+/* The name of the alias is a pointer to itself (RFC 1035 4.1.4): what it stands for is not known.
+ */
+Test(dns_answer, alias_without_a_readable_owner_is_passed_over)
+{
+    static const uint8_t looped[] = {
+        0x12, 0x34, 0x81, 0x80, 0, 1, 0, 2, 0, 0,  0,  0,            /* a query and two answers */
+        1,    'a',  0,    0,    1, 0, 1,                             /* a. A? */
+        0xc0, 19,   0,    5,    0, 1, 0, 0, 0, 60, 0,  3, 1, 'b', 0, /* (itself) CNAME b. */
+        1,    'a',  0,    0,    1, 0, 1, 0, 0, 0,  60, 0, 4, 192, 0, 2, 1 /* a. A 192.0.2.1 */
+    };
+
+    walk(CAPTURED(looped));
+    cr_expect_str_eq(granted(), "192.0.2.1/60");
+    cr_expect_eq(answer.names, 1);
+}
