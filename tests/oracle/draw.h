@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <libpolicy/base.h>
+
 struct draw {
     uint64_t state;
 };
@@ -33,6 +35,19 @@ static inline uint32_t draw_between(struct draw *draw, uint32_t first, uint32_t 
 static inline bool draw_percent(struct draw *draw, uint32_t percent)
 {
     return draw_below(draw, 100) < percent;
+}
+
+/* One of the list that is of the family; NULL: none was met in 64 draws. */
+static inline const pol_addr *draw_addr(struct draw *draw, const pol_addr *list, uint32_t count,
+                                        uint8_t family)
+{
+    for (int i = 0; i < 64; i++) {
+        const pol_addr *addr = &list[draw_below(draw, count)];
+
+        if (addr->family == family)
+            return addr;
+    }
+    return NULL;
 }
 
 #endif

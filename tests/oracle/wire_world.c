@@ -44,17 +44,6 @@ static void measure(pol_packet *packet)
     packet->wire_len = packet->ip_len + 14;
 }
 
-static const pol_addr *pick(struct draw *draw, const pol_addr *list, uint32_t count, uint8_t family)
-{
-    for (int i = 0; i < 64; i++) {
-        const pol_addr *addr = &list[draw_below(draw, count)];
-
-        if (addr->family == family)
-            return addr;
-    }
-    return NULL;
-}
-
 /* --- hosts ---------------------------------------------------------------------------------- */
 
 /* What is sent to many is no flow; other tests have it. */
@@ -123,7 +112,7 @@ static const pol_addr *draw_server(struct wire_world *world, uint8_t family)
         if (addr->family == family)
             return addr;
     }
-    return pick(&world->draw, world->pool, POOL, family);
+    return draw_addr(&world->draw, world->pool, POOL, family);
 }
 
 static void begin_talk(struct wire_world *world, struct talk *talk)
@@ -379,7 +368,7 @@ static void ask(struct wire_world *world)
 
     do {
         asked.tuple.src = world->clients[draw_below(draw, CLIENTS)];
-        resolver = pick(draw, world->resolvers, RESOLVERS, asked.tuple.src.family);
+        resolver = draw_addr(draw, world->resolvers, RESOLVERS, asked.tuple.src.family);
     } while (!resolver);
     asked.tuple.dst = *resolver;
     asked.tuple.proto = UDP;

@@ -42,8 +42,9 @@ enum pol_log_level {
 };
 
 /** Receives one line without a newline, borrowed for the call: that a policy was compiled (debug),
- *  refused with its first error (warn), or found no memory (error). Must not call back into the
- *  library. Never called while a packet or a query is decided, and never given a secret. */
+ *  refused with its first error (warn), or found no memory (error), in the thread that compiles it.
+ *  Must not call back into the library. Never called while a packet or a query is decided, and
+ *  never given a secret. */
 typedef void (*pol_log_fn)(void *user, enum pol_log_level level, pol_str message);
 
 /** What a policy document may hold at most. Beyond a limit the document is rejected and the
