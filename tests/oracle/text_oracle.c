@@ -34,7 +34,7 @@ static bool differs(const char *what, const char *text)
 
 /* --- addresses and prefixes ----------------------------------------------------------------- */
 
-static pol_addr draw_addr(struct draw *draw)
+static pol_addr any_addr(struct draw *draw)
 {
     pol_addr addr = {.family = draw_percent(draw, 50) ? 4 : 6};
     bool sparse = draw_percent(draw, 60);
@@ -57,7 +57,7 @@ static bool is_dotted(const pol_addr *addr)
 
 static bool same_address(void)
 {
-    pol_addr addr = draw_addr(&run.draw), back;
+    pol_addr addr = any_addr(&run.draw), back;
     char ours[POL_ADDR_TEXT], theirs[INET6_ADDRSTRLEN];
     size_t len = pol_addr_format(&addr, ours);
 
@@ -74,7 +74,7 @@ static bool same_address(void)
 
 static bool same_prefix(void)
 {
-    pol_addr addr = draw_addr(&run.draw);
+    pol_addr addr = any_addr(&run.draw);
     unsigned bits = addr.family == 4 ? 32 : 128, len = draw_below(&run.draw, bits + 1);
     char text[POL_PREFIX_TEXT], ours[POL_ADDR_TEXT];
     pol_prefix prefix, again;
@@ -233,8 +233,8 @@ static void draw_finding(pol_finding *finding)
     struct draw *draw = &run.draw;
 
     *finding = (pol_finding){.type = POL_FIND_L4_DENY, .proto = (uint8_t)draw_u64(draw)};
-    finding->dst = draw_addr(draw);
-    finding->src = draw_addr(draw);
+    finding->dst = any_addr(draw);
+    finding->src = any_addr(draw);
     finding->dst_port = (uint16_t)draw_u64(draw);
     finding->reason = (uint16_t)draw_below(draw, POL_WHY_COUNT);
     finding->generation = draw_count(draw);
