@@ -341,23 +341,36 @@ static bool is_curve(const mbedtls_asn1_buf *oid, const char *curve, size_t len)
 }
 #define IS_CURVE(oid, curve) is_curve(oid, curve, MBEDTLS_OID_SIZE(curve))
 
-/* What a signature of this key costs. Curves without a quick reduction take up to 14 times as long
- * as P-256, and one may be given by its numbers alone. */
+static bool is_quick(const mbedtls_asn1_buf *curve)
+{
+    return IS_CURVE(curve, MBEDTLS_OID_EC_GRP_SECP256R1) ||
+           IS_CURVE(curve, MBEDTLS_OID_EC_GRP_SECP384R1) ||
+           IS_CURVE(curve, MBEDTLS_OID_EC_GRP_SECP521R1);
+}
+
+static bool named_curve(const mbedtls_x509_crt *crt, mbedtls_asn1_buf *ret_curve)
+{
+    mbedtls_asn1_buf raw = crt->pk_raw, key, algorithm, oid;
+
+    return take(&raw, SEQUENCE, &key) && take(&key, SEQUENCE, &algorithm) &&
+           take(&algorithm, MBEDTLS_ASN1_OID, &oid) &&
+           take(&algorithm, MBEDTLS_ASN1_OID, ret_curve);
+}
+
+/*
+ * What a signature of this key costs. Curves without a quick reduction take up to 14 times as long
+ * as P-256, and so might one that is given by its numbers: mbedTLS up to 3.6 means to read those
+ * (RFC 3279 2.3.5) and refuses them all.
+ */
 static uint32_t effort_of(const mbedtls_x509_crt *crt)
 {
-    mbedtls_asn1_buf raw = crt->pk_raw, key, algorithm, oid, curve;
+    mbedtls_asn1_buf curve;
 
     if (mbedtls_pk_can_do(&crt->pk, MBEDTLS_PK_RSA))
         return 1;
-    if (!take(&raw, SEQUENCE, &key) || !take(&key, SEQUENCE, &algorithm) ||
-        !take(&algorithm, MBEDTLS_ASN1_OID, &oid) || !take(&algorithm, MBEDTLS_ASN1_OID, &curve))
+    if (!named_curve(crt, &curve) || !is_quick(&curve))
         return X509_EFFORT_MAX;
-    if (IS_CURVE(&curve, MBEDTLS_OID_EC_GRP_SECP256R1))
-        return 1;
-    return IS_CURVE(&curve, MBEDTLS_OID_EC_GRP_SECP384R1) ||
-                   IS_CURVE(&curve, MBEDTLS_OID_EC_GRP_SECP521R1)
-               ? 2
-               : X509_EFFORT_MAX;
+    return IS_CURVE(&curve, MBEDTLS_OID_EC_GRP_SECP256R1) ? 1 : 2;
 }
 
 static int parse_chain(pol_bytes list, mbedtls_x509_crt *ret_chain, uint32_t *effort)

@@ -432,6 +432,24 @@ static const char slow[] =
     "020347003044022030b39bd17ed4d57b1e2feb89414c343c1027c4d1c386bbc4cd613e30d8f16adf02201f39"
     "0b2018072e8c35bf992dc9e9c616612e7696a6cecc1b78e510617311d8a3";
 
+/* A chain of one self-signed certificate, whose curve is P-256 by its numbers (RFC 3279 2.3.5). */
+static const char numbers[] =
+    "0002663082026230820207a0030201020214548a93f10cad1b54c0ec2a1bd4ec0d67ef215f20300a06082a86"
+    "48ce3d040302300c310a300806035504030c016e301e170d3236313132333034353131375a170d3430303830"
+    "313034353131375a300c310a300806035504030c016e3082014b3082010306072a8648ce3d02013081f70201"
+    "01302c06072a8648ce3d0101022100ffffffff00000001000000000000000000000000ffffffffffffffffff"
+    "ffffff305b0420ffffffff00000001000000000000000000000000fffffffffffffffffffffffc04205ac635"
+    "d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b031500c49d360886e704936a6678e1"
+    "139d26b7819f7e900441046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964f"
+    "e342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5022100ffffffff00000000ffff"
+    "ffffffffffffbce6faada7179e84f3b9cac2fc63255102010103420004fcc90c21bb9fa76e85564d42e569b9"
+    "156d4909ca252233fc5e7ce38a5e8f1e9d5c7bf0fe6bf42125c92ad01f2febf9bc44d75a67c49343f153f9de"
+    "4d7547307ca3533051301d0603551d0e04160414d9e5a2c88e4e32923206bccd966a2759bafb4347301f0603"
+    "551d23041830168014d9e5a2c88e4e32923206bccd966a2759bafb4347300f0603551d130101ff0405300301"
+    "01ff300a06082a8648ce3d0403020349003046022100c334f63bbedf3308abbcdfb3ec48cb79c37cc09bf60d"
+    "4a858272660039c530f9022100f18d2dfb73fba63bd91f2687a3002dbf7203a56b614eb7c1796e9772d4329f"
+    "29";
+
 static pol_bytes from_hex(const char *hex)
 {
     static uint8_t octets[1024];
@@ -458,5 +476,16 @@ Test(x509, slow_curves_are_more_effort)
     anchors = load_anchors("rsa-ca.pem");
     cr_expect_eq(x509_verify(load_chain("rsa.flight"), &anchors, &window, &effort), POL_OK);
     cr_expect_leq(effort, 2);
+    arena_fini(&arena);
+}
+
+/* mbedTLS refuses it. One that reads it does not know the quick reduction for it. */
+Test(x509, a_curve_by_its_numbers_is_never_cheap)
+{
+    struct x509_anchors anchors = load_anchors("ca.pem");
+    struct x509_window window;
+    int rc = x509_verify(from_hex(numbers), &anchors, &window, &effort);
+
+    cr_expect(rc == POL_E_FORMAT || effort == X509_EFFORT_MAX, "%d, effort %u", rc, effort);
     arena_fini(&arena);
 }
