@@ -326,6 +326,18 @@ bool slot_release(pol_grants *grants, uint32_t index)
     return true;
 }
 
+/* How long a grant lives and for what; whose it is stays with the slot. */
+static void set_terms(const pol_grants *grants, struct slot *slot, const pol_grant *grant)
+{
+    SET(slot->kind, grant->kind);
+    SET(slot->two_way, grant->two_way);
+    SET(slot->ttl, grant->ttl);
+    SET(slot->learned, grant->learned);
+    SET(slot->answered, grant->answered);
+    SET(slot->used, grant->used);
+    SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
+}
+
 static void slot_fill(pol_grants *grants, uint32_t index, const pol_grant *grant, uint64_t hash)
 {
     struct slot *slot = &grants->slots[index];
@@ -337,13 +349,7 @@ static void slot_fill(pol_grants *grants, uint32_t index, const pol_grant *grant
     SET(slot->addr[1], words[1]);
     SET(slot->family, grant->addr.family);
     SET(slot->name_hash, hash);
-    SET(slot->kind, grant->kind);
-    SET(slot->two_way, grant->two_way);
-    SET(slot->ttl, grant->ttl);
-    SET(slot->learned, grant->learned);
-    SET(slot->answered, grant->answered);
-    SET(slot->used, grant->used);
-    SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
+    set_terms(grants, slot, grant);
 }
 
 void slot_insert(pol_grants *grants, const pol_grant *grant, uint64_t hash,
@@ -375,13 +381,7 @@ static bool slot_take_over(pol_grants *grants, struct slot *slot, const pol_gran
     if (!slot_end(slot))
         return false;
     stripe_begin(grants, bucket);
-    SET(slot->kind, grant->kind);
-    SET(slot->two_way, grant->two_way);
-    SET(slot->ttl, grant->ttl);
-    SET(slot->learned, grant->learned);
-    SET(slot->answered, grant->answered);
-    SET(slot->used, grant->used);
-    SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
+    set_terms(grants, slot, grant);
     slot_begin(slot);
     stripe_end(grants, bucket);
     return true;
