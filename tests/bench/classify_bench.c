@@ -12,13 +12,15 @@
  * and again. "walk" follows the matches from the first to the default. CPU time, the best
  * of seven rounds.
  */
+#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "clock.h"
+#include "draw.h"
 #include "match/classify.h"
 #include "match/rule.h"
 #include "net/ipset.h"
@@ -41,7 +43,7 @@ struct example {
 
 struct bench {
     struct arena arena, classifier_arena;
-    uint64_t random;
+    struct draw random;
     struct pp_step *steps;
     struct pp_group *groups;
     struct example *examples;
@@ -51,31 +53,14 @@ struct bench {
     double build_ms;
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint32_t draw(struct bench *bench, uint32_t below)
 {
-    bench->random ^= bench->random << 13;
-    bench->random ^= bench->random >> 7;
-    bench->random ^= bench->random << 17;
-    return (uint32_t)((bench->random * UINT64_C(0x2545f4914f6cdd1d) >> 32) * below >> 32);
+    return draw_below(&bench->random, below);
 }
 
 static bool chance(struct bench *bench, uint32_t percent)
 {
     return draw(bench, 100) < percent;
-}
-
-static void out_of_memory(void)
-{
-    fputs("classify_bench: out of memory\n", stderr);
-    exit(1);
 }
 
 /* ---- Policies ------------------------------------------------------------------------------ */
@@ -117,7 +102,7 @@ static const struct ipset *make_set(struct bench *bench, const pol_prefix *prefi
     struct ipset *set;
 
     if (ipset_build(&bench->arena, prefixes, count, &set) < 0)
-        out_of_memory();
+        errx(1, "out of memory");
     return set;
 }
 
@@ -139,7 +124,7 @@ static const struct portset *make_ports(struct bench *bench, uint16_t *ret_one)
     }
     *ret_one = ranges[0].first;
     if (portset_build(&bench->arena, ranges, count, &set) < 0)
-        out_of_memory();
+        errx(1, "out of memory");
     return set;
 }
 
@@ -200,7 +185,7 @@ static void make_policy(struct bench *bench)
     bench->examples = calloc(bench->rules + 1, sizeof(*bench->examples));
     bench->headers = calloc(HEADERS, sizeof(*bench->headers));
     if (!bench->steps || !bench->groups || !bench->examples || !bench->headers)
-        out_of_memory();
+        errx(1, "out of memory");
 
     while (bench->example_count < bench->rules) {
         uint32_t rules = 1 + draw(bench, 2 * size - 1);
@@ -251,12 +236,12 @@ static bool take(const struct pp_step *step)
 
 static void build(struct bench *bench)
 {
-    uint64_t start = now_ns();
+    uint64_t start = thread_ns();
 
     if (classify_build(&bench->classifier_arena, bench->steps, bench->step_count, bench->groups,
                        bench->group_count, take, &bench->classifier) < 0)
-        out_of_memory();
-    bench->build_ms = (double)(now_ns() - start) / 1e6;
+        errx(1, "out of memory");
+    bench->build_ms = (double)(thread_ns() - start) / 1e6;
 }
 
 /* ---- What is measured ---------------------------------------------------------------------- */
@@ -305,11 +290,11 @@ static double measure(const struct bench *bench, lookup_fn lookup, uint32_t head
     uint64_t best = UINT64_MAX;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        uint64_t start = now_ns(), sum = 0, spent;
+        uint64_t start = thread_ns(), sum = 0, spent;
 
         for (uint32_t i = 0; i < lookups; i++)
             sum += lookup(bench, &bench->headers[i & (headers - 1)]);
-        spent = now_ns() - start;
+        spent = thread_ns() - start;
         best = spent < best ? spent : best;
         *ret_sum = sum;
     }
@@ -347,7 +332,7 @@ static void compare_first(const struct bench *bench, const char *name, uint32_t 
 
 static void run(uint32_t rules, uint32_t v6_percent)
 {
-    struct bench bench = {.random = 88172645463325252u, .rules = rules, .v6_percent = v6_percent};
+    struct bench bench = {.random.state = 1, .rules = rules, .v6_percent = v6_percent};
     uint64_t sum;
 
     arena_init(&bench.arena, &mem_libc);

@@ -14,13 +14,15 @@
  * of two from 100 000 rules on. Peak is
  * what the context's allocator has given out at most, without what cJSON takes from libc.
  */
+#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 #include <libpolicy/policy.h>
+
+#include "clock.h"
 
 enum { RULES_PER_GROUP = 20, REGEXES_MAX = 1000, RULES_MAX = 1000000, LARGE = 100000 };
 
@@ -30,26 +32,12 @@ static const char *const form_names[FORMS] = {"addresses", "hostnames", "regexes
 
 static size_t held, peak;
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "compile_bench: %s\n", what);
-    exit(1);
-}
-
 /* --- memory, counted ------------------------------------------------------------------------ */
 
 static void *count(void *ptr, size_t old_size, size_t size)
 {
     if (!ptr)
-        fail("out of memory");
+        errx(1, "out of memory");
     held += size - old_size;
     peak = held > peak ? held : peak;
     return ptr;
@@ -99,7 +87,7 @@ static char *make_policy(enum form form, uint32_t rules, size_t *ret_len)
     FILE *out = open_memstream(&text, ret_len);
 
     if (!out)
-        fail("out of memory");
+        errx(1, "out of memory");
     fprintf(out, "{\"default_policy\":\"deny\",\"source_groups\":[");
     for (uint32_t first = 0; first < rules; first += RULES_PER_GROUP) {
         uint32_t g = first / RULES_PER_GROUP;
@@ -124,12 +112,12 @@ static double time_compile(pol_ctx *ctx, pol_str text, int rounds, size_t *ret_m
     uint64_t best = UINT64_MAX;
 
     for (int round = 0; round < rounds; round++) {
-        uint64_t begin = now_ns(), spent;
+        uint64_t begin = thread_ns(), spent;
         pol_policy *policy;
 
         if (pol_compile(ctx, text, NULL, &policy, NULL) != POL_OK)
-            fail("the policy is rejected");
-        spent = now_ns() - begin;
+            errx(1, "the policy is rejected");
+        spent = thread_ns() - begin;
         best = spent < best ? spent : best;
         *ret_memory = pol_policy_memory(policy);
         pol_policy_unref(policy);
@@ -142,13 +130,13 @@ static double time_cjson(pol_str text, int rounds)
     uint64_t best = UINT64_MAX;
 
     for (int round = 0; round < rounds; round++) {
-        uint64_t begin = now_ns(), spent;
+        uint64_t begin = thread_ns(), spent;
         cJSON *json = cJSON_ParseWithLength(text.ptr, text.len);
 
         if (!json)
-            fail("cJSON rejects the policy");
+            errx(1, "cJSON rejects the policy");
         cJSON_Delete(json);
-        spent = now_ns() - begin;
+        spent = thread_ns() - begin;
         best = spent < best ? spent : best;
     }
     return (double)best;

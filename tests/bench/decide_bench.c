@@ -6,21 +6,24 @@
  *   decide_bench [rules ...]
  *
  * The policy is a site's: groups of 20 rules over one /24 each, a tenth of the rules with a
- * hostname, the rest with destinations and ports. Nine in ten new flows match a rule of their group.
+ * hostname, the rest with destinations and ports. Nine in ten new flows match a rule of their
+ * group.
  *
- * Peers in the same run: for known flows a bare hash table with the same keys and nothing else (what
- * any flow table must cost); for new flows a scan over the group's and its predecessors' rules in
- * order, without a flow table, events or counters. CPU time, the best of five rounds.
+ * Peers in the same run: for known flows a bare hash table with the same keys and nothing else
+ * (what any flow table must cost); for new flows a scan over the group's and its predecessors'
+ * rules in order, without a flow table, events or counters. CPU time, the best of five rounds.
  */
+#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libpolicy/policy.h>
 
 #include "base/hash.h"
+#include "clock.h"
+#include "draw.h"
 #include "grants/grants.h"
 #include "match/rule.h"
 #include "net/ipset.h"
@@ -37,29 +40,7 @@ enum {
     SCAN_RULES_MAX = 10000
 };
 
-static uint64_t random_state = 88172645463325252u;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) * limit >> 32);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void fail(const char *what, int rc)
-{
-    fprintf(stderr, "decide_bench: %s: %s\n", what, pol_status_name(rc));
-    exit(1);
-}
+static struct draw numbers = {.state = 1};
 
 /* --- the policy ----------------------------------------------------------------------------- */
 
@@ -71,10 +52,11 @@ static char *make_policy(uint32_t rules, size_t *ret_len)
 
     fprintf(out, "{\"default_policy\":\"deny\",\"source_groups\":[");
     for (uint32_t g = 0; g < groups; g++) {
-        fprintf(out,
-                "%s{\"id\":\"g%u\",\"mode\":\"enforce\",\"sources\":{\"cidrs\":[\"10.%u.%u.0/24\"]},"
-                "\"rules\":[",
-                g ? "," : "", g, g >> 8 & 255, g & 255);
+        fprintf(
+            out,
+            "%s{\"id\":\"g%u\",\"mode\":\"enforce\",\"sources\":{\"cidrs\":[\"10.%u.%u.0/24\"]},"
+            "\"rules\":[",
+            g ? "," : "", g, g >> 8 & 255, g & 255);
         for (uint32_t r = 0; r < RULES_PER_GROUP && g * RULES_PER_GROUP + r < rules; r++) {
             fprintf(out, "%s{\"id\":\"r%u\",\"action\":\"allow\",\"match\":{", r ? "," : "", r);
             if (r % 10 == 9)
@@ -101,7 +83,8 @@ struct bench {
 
 static pol_packet make_syn(uint32_t rules, uint32_t number)
 {
-    uint32_t rule = random_below(rules), group = rule / RULES_PER_GROUP, r = rule % RULES_PER_GROUP;
+    uint32_t rule = draw_below(&numbers, rules), group = rule / RULES_PER_GROUP,
+             r = rule % RULES_PER_GROUP;
     pol_packet packet = {
         .kind = POL_PKT_IP,
         .side = POL_SIDE_INSIDE,
@@ -113,7 +96,7 @@ static pol_packet make_syn(uint32_t rules, uint32_t number)
     };
     uint8_t src[4] = {10, (uint8_t)(group >> 8), (uint8_t)group, (uint8_t)(1 + number % 250)};
     uint8_t dst[4] = {198, (uint8_t)(18 + r % 2), (uint8_t)(group * 7 + r),
-                      (uint8_t)random_below(256)};
+                      (uint8_t)draw_below(&numbers, 256)};
 
     memcpy(packet.tuple.src.bytes, src, 4);
     memcpy(packet.tuple.dst.bytes, dst, 4);
@@ -136,7 +119,7 @@ static void set_up(struct bench *bench, uint32_t rules)
     if (rc == POL_OK)
         rc = pol_grants_new(bench->ctx, NULL, &bench->grants);
     if (rc < 0)
-        fail("set up", rc);
+        errx(1, "set up: %s", pol_status_name(rc));
     free(text);
     bench->packets = calloc(FLOWS, sizeof(*bench->packets));
     for (uint32_t i = 0; i < FLOWS; i++)
@@ -164,7 +147,7 @@ static pol_worker *make_worker(const struct bench *bench, uint32_t flows)
     if (rc == POL_OK)
         rc = pol_worker_use(worker, bench->policy, 1);
     if (rc < 0)
-        fail("worker", rc);
+        errx(1, "worker: %s", pol_status_name(rc));
     return worker;
 }
 
@@ -185,7 +168,7 @@ static double time_decisions(pol_worker *worker, const pol_packet *packets, uint
     uint64_t spent = 0;
 
     for (uint32_t i = 0; i < count; i += BATCH) {
-        uint64_t begin = now_ns();
+        uint64_t begin = thread_ns();
 
         if (batch) {
             pol_worker_decide_batch(worker, packets + i, BATCH, POL_SECONDS, verdicts);
@@ -193,7 +176,7 @@ static double time_decisions(pol_worker *worker, const pol_packet *packets, uint
             for (uint32_t k = 0; k < BATCH; k++)
                 pol_worker_decide(worker, &packets[i + k], POL_SECONDS, &verdicts[k]);
         }
-        spent += now_ns() - begin;
+        spent += thread_ns() - begin;
         drain(worker);
     }
     return (double)spent / count;
@@ -223,7 +206,7 @@ static pol_packet *known_trace(const struct bench *bench, uint32_t flows)
     pol_packet *trace = calloc(PACKETS, sizeof(*trace));
 
     for (uint32_t i = 0; i < PACKETS; i++) {
-        trace[i] = bench->packets[random_below(flows)];
+        trace[i] = bench->packets[draw_below(&numbers, flows)];
         trace[i].tcp_flags = POL_TCP_ACK;
     }
     return trace;
@@ -274,7 +257,7 @@ static double bare_table(const struct bench *bench, const pol_packet *trace, uin
         heads[hash & mask] = i;
     }
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = now_ns();
+        uint64_t begin = thread_ns();
         double ns;
 
         for (uint32_t i = 0; i < PACKETS; i++) {
@@ -284,7 +267,7 @@ static double bare_table(const struct bench *bench, const pol_packet *trace, uin
                 at = entries[at].next;
             sink += at;
         }
-        ns = (double)(now_ns() - begin) / PACKETS;
+        ns = (double)(thread_ns() - begin) / PACKETS;
         best = ns < best ? ns : best;
     }
     free(entries);
@@ -322,12 +305,12 @@ static double linear_scan(const struct bench *bench)
     double best = 1e9;
 
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = now_ns();
+        uint64_t begin = thread_ns();
         double ns;
 
         for (uint32_t i = 0; i < count; i++)
             sink += scan(bench->policy, &bench->packets[i]);
-        ns = (double)(now_ns() - begin) / count;
+        ns = (double)(thread_ns() - begin) / count;
         best = ns < best ? ns : best;
     }
     return best;

@@ -19,14 +19,15 @@
  * time, the best of seven rounds.
  */
 #include <arpa/nameser.h>
+#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libpolicy/policy.h>
 
+#include "clock.h"
 #include "dnsmsg.h"
 #include "wire/dns.h"
 
@@ -87,20 +88,6 @@ struct bench {
 
 static const pol_addr client = {4, {10, 1, 2, 3}}, server = {4, {192, 0, 2, 53}};
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "dns_bench: %s\n", what);
-    exit(1);
-}
-
 /* --- messages ------------------------------------------------------------------------------- */
 
 static struct dnsmsg query, answer;
@@ -110,7 +97,7 @@ static struct message message_of(const struct dnsmsg *msg)
     struct message message = {.len = msg->len};
 
     if (msg->len > sizeof(message.bytes))
-        fail("a message is too long");
+        errx(1, "a message is too long");
     memcpy(message.bytes, msg->bytes, msg->len);
     return message;
 }
@@ -189,7 +176,7 @@ static unsigned read_ours(pol_bytes bytes)
     unsigned count = 0;
 
     if (dns_message_read(bytes, &message) != POL_OK)
-        fail("a message cannot be read");
+        errx(1, "a message cannot be read");
     records = dns_records_of(&message);
     while (dns_records_next(&records, &record) == POL_OK)
         count += dns_record_owner(&message, &record, &owner) == POL_OK;
@@ -203,7 +190,7 @@ static unsigned read_granted(pol_bytes bytes)
     struct dns_answer found;
 
     if (dns_message_read(bytes, &message) != POL_OK)
-        fail("a message cannot be read");
+        errx(1, "a message cannot be read");
     dns_answer_walk(&message, addresses, ADDRS_MAX, &found);
     return (unsigned)found.count;
 }
@@ -216,7 +203,7 @@ static unsigned read_peer(pol_bytes bytes)
     ns_rr record;
 
     if (ns_initparse(bytes.ptr, (int)bytes.len, &handle) < 0)
-        fail("libresolv cannot read a message");
+        errx(1, "libresolv cannot read a message");
     for (unsigned s = 0; s < 4; s++) {
         for (int i = 0; i < ns_msg_count(handle, sections[s]); i++)
             count += ns_parserr(&handle, sections[s], i, &record) == 0;
@@ -229,15 +216,15 @@ static double time_reading(read_fn read, const struct message *messages, unsigne
     uint64_t best = UINT64_MAX;
 
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = now_ns(), spent;
+        uint64_t begin = thread_ns(), spent;
         unsigned sum = 0;
 
         for (unsigned i = 0; i < NAMES; i++)
             sum += read(bytes_of(&messages[i]));
-        spent = now_ns() - begin;
+        spent = thread_ns() - begin;
         best = spent < best ? spent : best;
         if (sum != expected * NAMES)
-            fail("a reader has missed records");
+            errx(1, "a reader has missed records");
     }
     return (double)best / NAMES;
 }
@@ -249,7 +236,7 @@ static double time_queries(struct bench *bench, unsigned count)
     uint64_t best = UINT64_MAX;
 
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = now_ns(), spent;
+        uint64_t begin = thread_ns(), spent;
         unsigned allowed = 0;
 
         for (unsigned i = 0; i < count; i++) {
@@ -258,10 +245,10 @@ static double time_queries(struct bench *bench, unsigned count)
             allowed += pol_dns_decide(bench->worker, &client, bytes_of(&bench->queries[i]),
                                       bench->now, &bench->judged[i % NAMES], &verdict) == POL_ALLOW;
         }
-        spent = now_ns() - begin;
+        spent = thread_ns() - begin;
         best = spent < best ? spent : best;
         if (allowed != count)
-            fail("a query is not allowed");
+            errx(1, "a query is not allowed");
     }
     return (double)best / count;
 }
@@ -287,18 +274,18 @@ static double time_lessons(struct bench *bench, bool known)
 
         if (!known || !round)
             forget_grants(bench);
-        begin = now_ns();
+        begin = thread_ns();
         for (unsigned i = 0; i < NAMES; i++) {
             pol_dns_learned learned = {0};
 
             if (pol_dns_learn(bench->worker, &bench->judged[i], bytes_of(&bench->answers[i]),
                               bench->now, &learned) != POL_OK)
-                fail("an answer is not learned");
+                errx(1, "an answer is not learned");
             taught += known && round ? learned.refreshed : learned.added;
         }
-        spent = now_ns() - begin;
+        spent = thread_ns() - begin;
         if (taught != NAMES * bench->shape->addrs)
-            fail("not all addresses are learned");
+            errx(1, "not all addresses are learned");
         if (round)
             best = spent < best ? spent : best;
     }
@@ -328,15 +315,15 @@ static pol_packet make_packet(const struct message *message, unsigned number, bo
 static uint64_t time_packets(struct bench *bench, const pol_packet *packets)
 {
     static pol_event events[64];
-    uint64_t begin = now_ns(), spent;
+    uint64_t begin = thread_ns(), spent;
     unsigned allowed = 0;
     pol_verdict verdict;
 
     for (unsigned i = 0; i < NAMES; i++)
         allowed += pol_worker_decide(bench->worker, &packets[i], bench->now, &verdict) == POL_ALLOW;
-    spent = now_ns() - begin;
+    spent = thread_ns() - begin;
     if (allowed != NAMES)
-        fail("a packet is not allowed");
+        errx(1, "a packet is not allowed");
     while (pol_worker_drain(bench->worker, events, 64))
         ;
     return spent;
@@ -417,16 +404,16 @@ static void set_up(struct bench *bench)
         .judged = calloc(NAMES, sizeof(*bench->judged)),
     };
     if (!bench->queries || !bench->answers || !bench->judged)
-        fail("out of memory");
+        errx(1, "out of memory");
     if (pol_ctx_new(NULL, &bench->ctx) != POL_OK ||
         pol_compile(bench->ctx, (pol_str){policy_text, sizeof(policy_text) - 1}, NULL,
                     &bench->policy, NULL) != POL_OK ||
         pol_grants_new(bench->ctx, &table, &bench->grants) != POL_OK)
-        fail("no policy or no grants");
+        errx(1, "no policy or no grants");
     options.grants = bench->grants;
     if (pol_worker_new(bench->ctx, &options, &bench->worker) != POL_OK ||
         pol_worker_use(bench->worker, bench->policy, 1) != POL_OK)
-        fail("no worker");
+        errx(1, "no worker");
 }
 
 static void tear_down(struct bench *bench)

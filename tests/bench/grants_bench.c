@@ -20,9 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/hash.h"
+#include "clock.h"
+#include "draw.h"
 #include "grants/grants.h"
 
 enum {
@@ -35,23 +36,7 @@ enum {
     ROUNDS = 5
 };
 
-static uint64_t random_state = 88172645463325252u;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) * limit >> 32);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+static struct draw numbers = {.state = 1};
 
 static uint64_t keys[GROUPS + 1]; /* the last one is the group that has everything */
 static pol_addr addrs[ADDRS_MAX];
@@ -87,9 +72,9 @@ static double teach(pol_grants *grants, const uint64_t *group_keys, uint32_t key
     for (uint32_t i = 0; i < addr_count; i++)
         addrs[i] = address(next_addr++);
     now += POL_SECONDS / 1000;
-    begin = now_ns();
+    begin = thread_ns();
     grants_learn(grants, &lesson, now, &learned);
-    return (double)(now_ns() - begin);
+    return (double)(thread_ns() - begin);
 }
 
 /* --- tables --------------------------------------------------------------------------------- */
@@ -203,12 +188,12 @@ static double time_lookups(const pol_grants *grants, const pol_addr *trace)
     double best = 1e9;
 
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = now_ns();
+        uint64_t begin = thread_ns();
         double ns;
 
         for (uint32_t i = 0; i < LOOKUPS; i++)
             sink += grants_lookup(grants, keys[0], &trace[i], now, hits);
-        ns = (double)(now_ns() - begin) / LOOKUPS;
+        ns = (double)(thread_ns() - begin) / LOOKUPS;
         best = ns < best ? ns : best;
     }
     return best;
@@ -245,7 +230,7 @@ static double time_bare(const struct bare *entries, const uint32_t *heads, const
     double best = 1e9;
 
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t begin = now_ns();
+        uint64_t begin = thread_ns();
         double ns;
 
         for (uint32_t i = 0; i < LOOKUPS; i++) {
@@ -256,7 +241,7 @@ static double time_bare(const struct bare *entries, const uint32_t *heads, const
                 at = entries[at].next;
             sink += at;
         }
-        ns = (double)(now_ns() - begin) / LOOKUPS;
+        ns = (double)(thread_ns() - begin) / LOOKUPS;
         best = ns < best ? ns : best;
     }
     return best;
@@ -291,7 +276,7 @@ static void report_lookups(const pol_grants *grants, uint32_t first, bool hit)
     double ours, bare;
 
     for (uint32_t i = 0; i < LOOKUPS; i++)
-        trace[i] = address(first + random_below(CAPACITY) + (hit ? 0 : CAPACITY));
+        trace[i] = address(first + draw_below(&numbers, CAPACITY) + (hit ? 0 : CAPACITY));
     ours = time_lookups(grants, trace);
     bare = bare_table(first, trace);
     printf("{\"bench\":\"grants\",\"what\":\"lookup, %s\",\"grants\":%d,\"ns\":%.0f,"

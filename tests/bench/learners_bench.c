@@ -18,15 +18,17 @@
  * reading of that clock, and what the scheduler took away. With fewer cores than threads the
  * learners cost the reader its turns; that is in no figure but the percentiles.
  */
+#include <err.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/hash.h"
+#include "clock.h"
+#include "draw.h"
 #include "grants/grants.h"
 
 enum {
@@ -42,32 +44,10 @@ enum {
     ROUNDS = 5
 };
 
-static const uint64_t run_ns = UINT64_C(300000000);
+static const int64_t run_ns = 300000000;
 static const pol_mono start = POL_SECONDS;
 
-static uint64_t random_state = 88172645463325252u;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) * limit >> 32);
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "learners_bench: %s\n", what);
-    exit(1);
-}
+static struct draw numbers = {.state = 1};
 
 static uint64_t key_of(uint32_t group)
 {
@@ -102,7 +82,7 @@ static pol_grants *grants;
 static void grants_make(void)
 {
     if (pol_ctx_new(NULL, &ctx) != POL_OK || pol_grants_new(ctx, NULL, &grants) != POL_OK)
-        fail("out of memory");
+        errx(1, "out of memory");
 }
 
 static void grants_free(void)
@@ -130,7 +110,7 @@ static void grants_teach(uint32_t group, const char *name, const pol_addr *addrs
 
     grants_learn(grants, &lesson, now, &learned);
     if (learned.added != count)
-        fail("an address is not learned");
+        errx(1, "an address is not learned");
 }
 
 static size_t grants_find(const pol_addr *addr)
@@ -175,7 +155,7 @@ static void peer_make(void)
     entries = calloc(CAPACITY, sizeof(*entries));
     heads = malloc(CAPACITY * sizeof(*heads));
     if (!entries || !heads)
-        fail("out of memory");
+        errx(1, "out of memory");
     memset(heads, 0xff, CAPACITY * sizeof(*heads));
     memset(rings, 0, sizeof(rings));
     used = 0;
@@ -283,7 +263,7 @@ static void *learn(void *argument)
                               start + (pol_mono)learner->lessons);
         learner->lessons++;
     }
-    learner->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    learner->cpu_ns = thread_ns();
     return NULL;
 }
 
@@ -312,12 +292,12 @@ static uint32_t samples[SAMPLES_MAX];
 static void look_up(const struct table *table, const pol_addr *addr)
 {
     if (table->find(addr) != 1)
-        fail("an address is not there once");
+        errx(1, "an address is not there once");
 }
 
 static uint32_t time_one(const struct table *table, const pol_addr *addr)
 {
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC), spent;
+    int64_t begin = clock_ns(CLOCK_MONOTONIC), spent;
 
     look_up(table, addr);
     spent = clock_ns(CLOCK_MONOTONIC) - begin;
@@ -334,7 +314,8 @@ static int compare(const void *a, const void *b)
 /* The clock readings of the samples are a 64th of two per lookup: under a nanosecond. */
 static void read_on(const struct table *table, struct figures *ret_figures)
 {
-    uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID), end = clock_ns(CLOCK_MONOTONIC) + run_ns;
+    uint64_t begin = thread_ns();
+    int64_t end = clock_ns(CLOCK_MONOTONIC) + run_ns;
     uint64_t lookups = 0;
     uint32_t count = 0;
 
@@ -348,7 +329,7 @@ static void read_on(const struct table *table, struct figures *ret_figures)
                 look_up(table, addr);
         }
     } while (clock_ns(CLOCK_MONOTONIC) < end);
-    ret_figures->ns = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)lookups;
+    ret_figures->ns = (double)(thread_ns() - begin) / (double)lookups;
     qsort(samples, count, sizeof(*samples), compare);
     ret_figures->p50 = samples[count / 2];
     ret_figures->p99 = samples[count - count / 100 - 1];
@@ -358,7 +339,8 @@ static struct figures run(const struct table *table, uint32_t learner_count)
 {
     struct learner learners[LEARNERS];
     struct figures figures = {0};
-    uint64_t lessons = 0, cpu_ns = 0, begin;
+    uint64_t lessons = 0, cpu_ns = 0;
+    int64_t begin;
 
     table->make();
     fill(table);
@@ -367,7 +349,7 @@ static struct figures run(const struct table *table, uint32_t learner_count)
     for (uint32_t i = 0; i < learner_count; i++) {
         learners[i] = (struct learner){.table = table, .group = i + 1};
         if (pthread_create(&learners[i].thread, NULL, learn, &learners[i]) != 0)
-            fail("no thread");
+            errx(1, "no thread");
     }
     read_on(table, &figures);
     atomic_store(&stop, true);
@@ -425,7 +407,7 @@ static void compare_tables(uint32_t learners)
 int main(void)
 {
     for (uint32_t i = 0; i < TRACE; i++)
-        trace[i] = address(random_below(READ));
+        trace[i] = address(draw_below(&numbers, READ));
     for (uint32_t learners = 0; learners <= LEARNERS; learners++)
         compare_tables(learners);
     return 0;

@@ -135,8 +135,8 @@ static void set_ports(struct traffic *traffic, struct talk *talk)
 static const pol_addr *responder(struct traffic *traffic, uint8_t what, uint8_t family)
 {
     if (what == TALK_DNS || what == TALK_DNS_TCP)
-        return draw_addr(&traffic->draw, traffic->resolvers, RESOLVERS, family);
-    return draw_addr(&traffic->draw, traffic->servers, SERVERS, family);
+        return draw_of_family(&traffic->draw, traffic->resolvers, RESOLVERS, family);
+    return draw_of_family(&traffic->draw, traffic->servers, SERVERS, family);
 }
 
 static uint8_t talk_kind(struct traffic *traffic)
@@ -403,7 +403,8 @@ static void make_error(struct traffic *traffic, struct talk *talk, pol_packet *p
     packet->tcp_flags = 0;
     packet->payload = (pol_bytes){NULL, 0};
     if (draw_percent(draw, 30))
-        packet->tuple.src = *draw_addr(draw, traffic->servers, SERVERS, packet->tuple.src.family);
+        packet->tuple.src =
+            *draw_of_family(draw, traffic->servers, SERVERS, packet->tuple.src.family);
     if (draw_percent(draw, 10) && packet->side != POL_SIDE_UNKNOWN)
         packet->side ^= POL_SIDE_INSIDE ^ POL_SIDE_OUTSIDE;
 }

@@ -112,7 +112,7 @@ static const pol_addr *draw_server(struct wire_world *world, uint8_t family)
         if (addr->family == family)
             return addr;
     }
-    return draw_addr(&world->draw, world->pool, POOL, family);
+    return draw_of_family(&world->draw, world->pool, POOL, family);
 }
 
 static void begin_talk(struct wire_world *world, struct talk *talk)
@@ -368,7 +368,7 @@ static void ask(struct wire_world *world)
 
     do {
         asked.tuple.src = world->clients[draw_below(draw, CLIENTS)];
-        resolver = draw_addr(draw, world->resolvers, RESOLVERS, asked.tuple.src.family);
+        resolver = draw_of_family(draw, world->resolvers, RESOLVERS, asked.tuple.src.family);
     } while (!resolver);
     asked.tuple.dst = *resolver;
     asked.tuple.proto = UDP;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
+#include <err.h>
 #include <getopt.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -19,6 +20,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 /*
  * The floor of an inline dataplane: frames go from one packet ring to the other interface and back,
@@ -93,25 +96,10 @@ static void stop(int signal_number)
     stopping = 1;
 }
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static void set(int fd, int level, int name, int value, const char *what)
 {
     if (setsockopt(fd, level, name, &value, sizeof(value)) < 0)
-        die(what);
-}
-
-static int64_t now_ns(clockid_t clock)
-{
-    struct timespec ts;
-
-    clock_gettime(clock, &ts);
-
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+        err(1, "%s", what);
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
@@ -137,7 +125,7 @@ static void find_slots(struct slots *slots, uint8_t *ring)
 {
     slots->at = calloc(options.slots, sizeof(*slots->at));
     if (!slots->at)
-        die("slots");
+        err(1, "slots");
 
     for (unsigned i = 0; i < options.slots; i++)
         slots->at[i] = ring + (size_t)(i / slots_per_block()) * BLOCK_LEN +
@@ -154,15 +142,15 @@ static void open_rings(struct port *port)
     options.slots = req.tp_frame_nr;
 
     if (setsockopt(port->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) < 0)
-        die("PACKET_RX_RING");
+        err(1, "PACKET_RX_RING");
     if (both && setsockopt(port->fd, SOL_PACKET, PACKET_TX_RING, &req, sizeof(req)) < 0)
-        die("PACKET_TX_RING");
+        err(1, "PACKET_TX_RING");
 
     port->map_len = both ? 2 * ring_len : ring_len;
     port->map =
         mmap(NULL, port->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, port->fd, 0);
     if (port->map == MAP_FAILED)
-        die("mmap");
+        err(1, "mmap");
 
     find_slots(&port->rx, port->map);
     if (both)
@@ -176,18 +164,18 @@ static void join(struct port *port, const char *name)
 
     member.mr_ifindex = address.sll_ifindex = (int)if_nametoindex(name);
     if (address.sll_ifindex == 0)
-        die(name);
+        err(1, "%s", name);
     if (bind(port->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        die("bind");
+        err(1, "bind");
     if (setsockopt(port->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &member, sizeof(member)) < 0)
-        die("PACKET_ADD_MEMBERSHIP");
+        err(1, "PACKET_ADD_MEMBERSHIP");
 }
 
 static void open_port(struct port *port, const char *name)
 {
     port->fd = socket(AF_PACKET, SOCK_RAW, 0);
     if (port->fd < 0)
-        die("socket");
+        err(1, "socket");
 
     set(port->fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2, "PACKET_VERSION");
     set(port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "PACKET_IGNORE_OUTGOING");
@@ -361,7 +349,7 @@ static void run(struct port *ports)
             continue;
         }
         if (options.spin_us > 0) {
-            int64_t now = now_ns(CLOCK_MONOTONIC);
+            int64_t now = clock_ns(CLOCK_MONOTONIC);
 
             if (idle_since == 0)
                 idle_since = now;
@@ -396,7 +384,7 @@ static void report(const struct port *ports)
     report_port("inside", &ports[0]);
     report_port("outside", &ports[1]);
     printf("\"slots\":%u,\"cpu_ns\":%lld,\"rss_kib\":%ld}\n", options.slots,
-           (long long)now_ns(CLOCK_THREAD_CPUTIME_ID), usage.ru_maxrss);
+           (long long)clock_ns(CLOCK_THREAD_CPUTIME_ID), usage.ru_maxrss);
 }
 
 static void usage(const char *program)

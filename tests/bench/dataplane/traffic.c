@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -21,6 +22,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 /*
  * Traffic for the dataplane bench, one sub-command each. All print one JSON object at their end.
@@ -61,24 +64,9 @@ static void stop(int signal_number)
     stopping = 1;
 }
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int64_t now_ns(clockid_t clock)
-{
-    struct timespec ts;
-
-    clock_gettime(clock, &ts);
-
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 static int64_t end_of_run(void)
 {
-    return now_ns(CLOCK_MONOTONIC) + (int64_t)(options.seconds * 1e9);
+    return clock_ns(CLOCK_MONOTONIC) + (int64_t)(options.seconds * 1e9);
 }
 
 static struct sockaddr_in address_of(struct in_addr ip, unsigned port)
@@ -135,16 +123,16 @@ static int open_packet(uint8_t *ret_mac)
     int on = 1;
 
     if (fd < 0)
-        die("socket");
+        err(1, "socket");
     snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", options.name);
     if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
-        die(options.name);
+        err(1, "%s", options.name);
     memcpy(ret_mac, request.ifr_hwaddr.sa_data, 6);
     address.sll_ifindex = (int)if_nametoindex(options.name);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        die("bind");
+        err(1, "bind");
     if (setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)) < 0)
-        die("PACKET_QDISC_BYPASS");
+        err(1, "PACKET_QDISC_BYPASS");
 
     return fd;
 }
@@ -170,7 +158,7 @@ static void flood(void)
     unsigned flow = 0;
     uint8_t own_mac[6];
     int fd = open_packet(own_mac);
-    int64_t begin = now_ns(CLOCK_MONOTONIC);
+    int64_t begin = clock_ns(CLOCK_MONOTONIC);
     int64_t end = end_of_run();
 
     prctl(PR_SET_TIMERSLACK, 1);
@@ -181,7 +169,7 @@ static void flood(void)
         messages[i].msg_hdr.msg_iovlen = 1;
     }
 
-    while (!stopping && now_ns(CLOCK_MONOTONIC) < end) {
+    while (!stopping && clock_ns(CLOCK_MONOTONIC) < end) {
         int rc;
 
         for (unsigned i = 0; i < BATCH; i++) {
@@ -196,8 +184,8 @@ static void flood(void)
     }
 
     printf("{\"sent\":%llu,\"seconds\":%.6f,\"cpu_ns\":%lld}\n", (unsigned long long)sent,
-           (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9,
-           (long long)now_ns(CLOCK_THREAD_CPUTIME_ID));
+           (double)(clock_ns(CLOCK_MONOTONIC) - begin) / 1e9,
+           (long long)clock_ns(CLOCK_THREAD_CPUTIME_ID));
     close(fd);
 }
 
@@ -209,7 +197,7 @@ static int udp_socket(struct in_addr ip, unsigned port)
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0)
-        die("udp socket");
+        err(1, "udp socket");
 
     return fd;
 }
@@ -250,7 +238,7 @@ static double at_share(const uint32_t *sorted, unsigned count, double share)
 /* @return nanoseconds; 0 when no answer came within 50 ms */
 static uint32_t round_trip(int fd, uint64_t number)
 {
-    int64_t begin = now_ns(CLOCK_MONOTONIC);
+    int64_t begin = clock_ns(CLOCK_MONOTONIC);
     uint64_t answer = 0;
 
     if (send(fd, &number, sizeof(number), 0) < 0)
@@ -262,7 +250,7 @@ static uint32_t round_trip(int fd, uint64_t number)
             return 0;
     }
 
-    return (uint32_t)(now_ns(CLOCK_MONOTONIC) - begin);
+    return (uint32_t)(clock_ns(CLOCK_MONOTONIC) - begin);
 }
 
 static void ping(void)
@@ -276,9 +264,9 @@ static void ping(void)
     unsigned lost = 0;
 
     if (connect(fd, (struct sockaddr *)&peer, sizeof(peer)) < 0)
-        die("connect");
+        err(1, "connect");
     prctl(PR_SET_TIMERSLACK, 1);
-    while (!stopping && count < SAMPLES_MAX && now_ns(CLOCK_MONOTONIC) < end) {
+    while (!stopping && count < SAMPLES_MAX && clock_ns(CLOCK_MONOTONIC) < end) {
         uint32_t ns = round_trip(fd, (uint64_t)count + lost + 1);
 
         if (ns > 0)
@@ -307,7 +295,7 @@ static void accept_all(void)
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (fd < 0 || bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || listen(fd, 4096) < 0)
-        die("listen");
+        err(1, "listen");
     printf("ready\n");
     fflush(stdout);
     while (!stopping) {
@@ -337,7 +325,7 @@ static int next_source(void)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
-        die("socket");
+        err(1, "socket");
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0) {
@@ -357,10 +345,10 @@ static void start_one(int poller)
     while (fd < 0)
         fd = next_source();
     if (connect(fd, (struct sockaddr *)&peer, sizeof(peer)) < 0 && errno != EINPROGRESS)
-        die("connect");
+        err(1, "connect");
     event.data.fd = fd;
     if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0)
-        die("epoll_ctl");
+        err(1, "epoll_ctl");
 }
 
 static bool connected(int fd)
@@ -374,14 +362,14 @@ static bool connected(int fd)
 static void connect_all(void)
 {
     int poller = epoll_create1(0);
-    int64_t begin = now_ns(CLOCK_MONOTONIC);
+    int64_t begin = clock_ns(CLOCK_MONOTONIC);
     int64_t end = end_of_run();
     uint64_t done = 0;
     uint64_t failed = 0;
 
     for (unsigned i = 0; i < PARALLEL; i++)
         start_one(poller);
-    while (!stopping && now_ns(CLOCK_MONOTONIC) < end) {
+    while (!stopping && clock_ns(CLOCK_MONOTONIC) < end) {
         struct epoll_event events[PARALLEL];
         int count = epoll_wait(poller, events, PARALLEL, 100);
 
@@ -395,7 +383,7 @@ static void connect_all(void)
         }
     }
     printf("{\"connected\":%llu,\"failed\":%llu,\"seconds\":%.6f}\n", (unsigned long long)done,
-           (unsigned long long)failed, (double)(now_ns(CLOCK_MONOTONIC) - begin) / 1e9);
+           (unsigned long long)failed, (double)(clock_ns(CLOCK_MONOTONIC) - begin) / 1e9);
     close(poller);
 }
 

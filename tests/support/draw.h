@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ORACLE_DRAW_H
-#define ORACLE_DRAW_H
+#ifndef SUPPORT_DRAW_H
+#define SUPPORT_DRAW_H
 
 /* Random numbers that are the same on every machine: SplitMix64. */
 
@@ -38,8 +38,8 @@ static inline bool draw_percent(struct draw *draw, uint32_t percent)
 }
 
 /* One of the list that is of the family; NULL: none was met in 64 draws. */
-static inline const pol_addr *draw_addr(struct draw *draw, const pol_addr *list, uint32_t count,
-                                        uint8_t family)
+static inline const pol_addr *draw_of_family(struct draw *draw, const pol_addr *list,
+                                             uint32_t count, uint8_t family)
 {
     for (int i = 0; i < 64; i++) {
         const pol_addr *addr = &list[draw_below(draw, count)];
