@@ -24,6 +24,7 @@ struct stream {
     uint32_t have; /* contiguous octets from the base */
     uint32_t done; /* of them, judged: kept until acknowledged, so that no other copy passes */
     uint32_t capacity;
+    pol_mono since;       /* for the owner: from when on its octets wait */
     uint32_t piece_count; /* beyond `have`, ascending, never touching */
     struct stream_piece pieces[STREAM_PIECES];
     uint8_t *data;

@@ -499,6 +499,8 @@ static void acknowledge(pol_worker *worker, struct flow *flow, const pol_packet 
     acked = (int32_t)(packet->tcp_ack - stream->base);
     if (acked <= 0)
         return;
+    if (stream->done)
+        stream->since = worker->now;
     stream_consume(stream, (uint32_t)acked < stream->done ? (uint32_t)acked : stream->done);
     if (stream->have || stream->piece_count)
         return;
@@ -520,27 +522,40 @@ static bool is_before_stream(const struct flow *flow, const pol_packet *packet, 
 static struct stream *tcp_stream(pol_worker *worker, struct flow *flow, bool reply)
 {
     uint32_t *slot = reply ? &flow->reply_stream : &flow->stream;
+    struct stream *stream;
 
     if (reply && !flow->dns_replied)
         flow->dns_next[1] = flow->peer_isn + 1;
     flow->dns_replied |= reply;
+    if (*slot != POL_NONE)
+        return &worker->dns_streams.streams[*slot];
+    *slot = stream_take(&worker->dns_streams, flow->dns_next[reply]);
     if (*slot == POL_NONE)
-        *slot = stream_take(&worker->dns_streams, flow->dns_next[reply]);
-    return *slot == POL_NONE ? NULL : &worker->dns_streams.streams[*slot];
+        return NULL;
+    stream = &worker->dns_streams.streams[*slot];
+    stream->since = worker->now;
+    return stream;
 }
 
-/* A message under way, or one that is not acknowledged, has only so much time. */
+static pol_mono due(const pol_worker *worker, uint32_t slot)
+{
+    if (slot == POL_NONE)
+        return POL_NEVER;
+    return worker->dns_streams.streams[slot].since + worker->opts.tls_timeout;
+}
+
+/* A message under way, or one that is not acknowledged, has only so much time; each direction its
+ * own, and anew with what is acknowledged: a busy connection never rests. */
 static void set_deadline(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
-    bool busy = flow->stream != POL_NONE || flow->reply_stream != POL_NONE;
+    pol_mono asked = due(worker, flow->stream), answered = due(worker, flow->reply_stream);
+    pol_mono deadline = asked < answered ? asked : answered;
 
-    if (!busy) {
-        flow->tls_deadline = POL_NEVER;
-    } else if (flow->tls_deadline == POL_NEVER) {
-        flow->tls_deadline = worker->now + worker->opts.tls_timeout;
-        flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
-    }
+    if (deadline == flow->tls_deadline)
+        return;
+    flow->tls_deadline = deadline;
+    flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 
 void dns_tcp_late(pol_worker *worker, uint32_t index)
