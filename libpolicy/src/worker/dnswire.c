@@ -360,9 +360,9 @@ static void decided_by(struct flow *flow, const pol_verdict *verdict)
     flow->group_key = verdict->group_key;
 }
 
-/* Octets that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they pass too.
- */
-static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
+/* Octets of a client that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they
+ * pass too. */
+static void tcp_unreadable(pol_worker *worker, uint32_t index)
 {
     struct flow *flow = &worker->flows.flows[index];
     pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE, .flow = flow->id};
@@ -375,8 +375,7 @@ static void tcp_unreadable(pol_worker *worker, uint32_t index, bool reply)
         pass = judge_plain(worker, index);
     else
         pass = verdict.action == POL_ALLOW;
-    if (!reply)
-        dns_count(worker, &verdict);
+    dns_count(worker, &verdict);
     if (!pass) {
         decided_by(flow, &verdict);
         deny_flow(worker, index, POL_WHY_MALFORMED, false);
@@ -407,7 +406,7 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
     flow_tuple(flow, &query.tuple);
     verdict.side = flow->side;
     if (!dns_read_query(worker, &query.tuple.src, message, &query.dns)) {
-        tcp_unreadable(worker, index, false);
+        tcp_unreadable(worker, index);
         return;
     }
     if (dns_judge(worker, &query.tuple.src, &query.dns, &verdict) == DNS_NOT_JUDGED) {
@@ -426,6 +425,13 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
         tcp_refused(worker, index, &query, &verdict);
 }
 
+/* What answers no query, DNS or not, is never sent on: as over UDP, in no mode. */
+static void tcp_unsolicited(pol_worker *worker, uint32_t index)
+{
+    counter_add(&worker->counters, COUNT_DNS_UNSOLICITED, 1);
+    deny_flow(worker, index, POL_WHY_DNS_UNSOLICITED, false);
+}
+
 static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -436,12 +442,9 @@ static void tcp_answer(pol_worker *worker, uint32_t index, pol_bytes message)
     flow_tuple(flow, &asked);
     if (dns_message_read(message, &worker->message) == POL_OK)
         query = question_of(worker, &asked, flow->key.vlan);
-    if (!waits(worker, query)) {
-        counter_add(&worker->counters, COUNT_DNS_UNSOLICITED, 1);
-        deny_flow(worker, index, POL_WHY_DNS_UNSOLICITED, false);
-        return;
-    }
-    if (!take_answer(worker, query, &verdict))
+    if (!waits(worker, query))
+        tcp_unsolicited(worker, index);
+    else if (!take_answer(worker, query, &verdict))
         deny_flow(worker, index, POL_WHY_DNS_NO_ROOM, false);
 }
 
@@ -475,7 +478,10 @@ static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_in
         if (rc == POL_E_TRUNCATED && may_be_message(stream, reply))
             return;
         if (rc < 0) {
-            tcp_unreadable(worker, index, reply);
+            if (reply)
+                tcp_unsolicited(worker, index);
+            else
+                tcp_unreadable(worker, index);
             return;
         }
         stream->done += (uint32_t)used; /* before the flow may be denied and the stream dropped */
