@@ -492,10 +492,28 @@ static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_in
     }
 }
 
+static uint32_t *slot_of_end(struct flow *flow, bool reply)
+{
+    return reply ? &flow->reply_stream : &flow->stream;
+}
+
+/* Nothing of what this end has said waits any more. */
+static void leave_if_empty(pol_worker *worker, struct flow *flow, bool reply)
+{
+    uint32_t *slot = slot_of_end(flow, reply);
+    const struct stream *stream = &worker->dns_streams.streams[*slot];
+
+    if (stream->have || stream->piece_count)
+        return;
+    flow->dns_next[reply] = stream->base;
+    stream_drop(&worker->dns_streams, *slot);
+    *slot = POL_NONE;
+}
+
 /* The other end has these octets now: no other copy can take their place. */
 static void acknowledge(pol_worker *worker, struct flow *flow, const pol_packet *packet, bool reply)
 {
-    uint32_t *slot = reply ? &flow->stream : &flow->reply_stream;
+    const uint32_t *slot = slot_of_end(flow, !reply);
     struct stream *stream;
     int32_t acked;
 
@@ -508,11 +526,7 @@ static void acknowledge(pol_worker *worker, struct flow *flow, const pol_packet 
     if (stream->done)
         stream->since = worker->now;
     stream_consume(stream, (uint32_t)acked < stream->done ? (uint32_t)acked : stream->done);
-    if (stream->have || stream->piece_count)
-        return;
-    flow->dns_next[!reply] = stream->base;
-    stream_drop(&worker->dns_streams, *slot);
-    *slot = POL_NONE;
+    leave_if_empty(worker, flow, !reply);
 }
 
 /* A keep-alive repeats the octet before the stream. Anything else there belongs to a stream that
@@ -527,7 +541,7 @@ static bool is_before_stream(const struct flow *flow, const pol_packet *packet, 
 
 static struct stream *tcp_stream(pol_worker *worker, struct flow *flow, bool reply)
 {
-    uint32_t *slot = reply ? &flow->reply_stream : &flow->stream;
+    uint32_t *slot = slot_of_end(flow, reply);
     struct stream *stream;
 
     if (reply && !flow->dns_replied)
@@ -589,6 +603,8 @@ static void tcp_octets(pol_worker *worker, uint32_t index, const pol_packet *pac
         return;
     }
     take_messages(worker, index, (uint32_t)(stream - worker->dns_streams.streams), reply);
+    if (*slot_of_end(flow, reply) != POL_NONE)
+        leave_if_empty(worker, flow, reply); /* it brought only what was there before */
 }
 
 void dns_tcp_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
