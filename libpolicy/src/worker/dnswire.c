@@ -530,12 +530,14 @@ static void acknowledge(pol_worker *worker, struct flow *flow, const pol_packet 
 }
 
 /* A keep-alive repeats the octet before the stream. Anything else there belongs to a stream that
- * nobody reads. */
+ * nobody reads; so does what the responder says before it has agreed to talk. */
 static bool is_before_stream(const struct flow *flow, const pol_packet *packet, bool reply)
 {
     uint32_t first = (reply ? flow->peer_isn : flow->isn) + 1;
     uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
 
+    if (reply && !flow->syn_ack)
+        return true;
     return (int32_t)(seq - first) < 0 && !(packet->payload.len == 1 && seq + 1 == first);
 }
 
