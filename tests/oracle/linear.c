@@ -555,6 +555,17 @@ static uint32_t deciding_rule(const struct linear_list *list, const pol_addr *cl
     return POL_NONE;
 }
 
+bool linear_has_names(const struct linear_list *list, const pol_addr *client)
+{
+    for (uint32_t i = 0; i + 1 < list->count; i++) {
+        const struct linear_step *step = &list->steps[i];
+
+        if (step->rule && acts_on_query(step->rule) && group_has(step->group, client))
+            return true;
+    }
+    return false;
+}
+
 static void add_grantee(struct linear_query *out, uint32_t group)
 {
     for (uint32_t i = 0; i < out->grantee_count; i++) {

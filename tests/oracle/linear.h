@@ -101,6 +101,9 @@ struct linear_query {
 void linear_ask(const struct linear_list *list, const pol_addr *client, int name,
                 struct linear_query *out);
 
+/* Whether any group with the client has a rule for names that acts on queries. */
+bool linear_has_names(const struct linear_list *list, const pol_addr *client);
+
 void linear_learn(const struct linear_list *list, struct linear_grants *grants,
                   const struct linear_query *query, int name, const pol_addr *addr, pol_mono ttl,
                   pol_mono now);

@@ -24,6 +24,7 @@ void wire_unpin(struct wire *wire, struct wire_flow *flow)
 static void end_flow(struct wire *wire, struct wire_flow *flow)
 {
     wire_unpin(wire, flow);
+    wire_end_streams(wire, flow);
     *flow = wire->flows[--wire->flow_count];
 }
 
@@ -104,9 +105,22 @@ static bool is_over(const struct wire *wire, const struct wire_flow *flow)
     return wire->now >= flow->alive + silence(wire, flow);
 }
 
+/* Denied since it was due, whoever notices when. */
+static void deny_late(struct wire *wire, struct wire_flow *flow)
+{
+    pol_mono due = wire_late(wire, flow);
+
+    if (wire->now < due)
+        return;
+    wire_deny_dns(wire, flow, POL_WHY_MALFORMED, POL_NONE, POL_NONE);
+    flow->last = flow->alive = due;
+    note_room(wire, flow);
+}
+
 void wire_clock(struct wire *wire)
 {
     for (uint32_t i = wire->flow_count; i-- > 0;) {
+        deny_late(wire, &wire->flows[i]);
         if (is_over(wire, &wire->flows[i]))
             end_flow(wire, &wire->flows[i]);
     }
@@ -178,6 +192,14 @@ static void ask_list(struct wire *wire, const struct linear_facts *facts,
     linear_walk(wire->list, &wire->view, facts, 0, wire->now, out);
     if (!facts->open)
         explain_dns(wire, facts, out);
+}
+
+bool wire_passes(struct wire *wire, const struct wire_flow *flow)
+{
+    struct linear_outcome out;
+
+    ask_list(wire, &flow->facts, &out);
+    return out.action == POL_ALLOW;
 }
 
 static const struct linear_step *step_of(const struct wire *wire, const struct linear_outcome *out)
@@ -257,9 +279,11 @@ static void follow_tcp(struct wire_flow *flow, const pol_packet *packet, bool re
         flow->fins |= reply ? 2 : 1;
     flow->closing |= flow->fins == 3;
     /* It acknowledges the SYN, and perhaps data that came with it (RFC 7413). */
-    if (reply && flags & POL_TCP_SYN && flags & POL_TCP_ACK &&
-        (flow->midstream || packet->tcp_ack - (flow->isn + 1) <= UINT16_MAX))
+    if (!flow->syn_ack && reply && flags & POL_TCP_SYN && flags & POL_TCP_ACK &&
+        (flow->midstream || packet->tcp_ack - (flow->isn + 1) <= UINT16_MAX)) {
         flow->syn_ack = true;
+        flow->peer_isn = packet->tcp_seq;
+    }
     if (!reply && flow->syn_ack && flags & POL_TCP_ACK)
         flow->established = true;
     /* Nobody saw the handshake: an answer stands for it. */
@@ -286,10 +310,13 @@ static void deny_flow(struct wire *wire, struct wire_flow *flow)
     wire_unpin(wire, flow);
 }
 
+/* Not where every message is judged: a denied one cannot be read any further. */
 static void judge_again(struct wire *wire, struct wire_flow *flow, struct wire_verdict *out)
 {
-    ask_list(wire, &flow->facts, &flow->out);
     flow->generation = wire->generation;
+    if (flow->dns)
+        return;
+    ask_list(wire, &flow->facts, &flow->out);
     flow->denied = false;
     wire_unpin(wire, flow);
     if (flow->out.action == POL_DENY)
@@ -315,6 +342,7 @@ static void known(struct wire *wire, struct wire_flow *flow, const pol_packet *p
                   struct wire_verdict *out)
 {
     bool reply = !is_forward(flow, packet), again = flow->generation != wire->generation;
+    bool told = flow->told;
     uint32_t flags = POL_V_KNOWN | (reply ? POL_V_REPLY : 0u) | (again ? POL_V_REJUDGED : 0u);
 
     if ((packet->side == flow->side) == reply) {
@@ -330,10 +358,13 @@ static void known(struct wire *wire, struct wire_flow *flow, const pol_packet *p
     follow(wire, flow, packet, reply);
     if (again)
         judge_again(wire, flow, out);
+    if (flow->dns && !flow->denied)
+        wire_read(wire, flow, packet, reply);
     note_room(wire, flow);
     say(&flow->out, flags, out);
-    if (flow->denied && !again)
+    if (told && !again)
         out->reason = POL_WHY_DENIED_FLOW;
+    flow->told = flow->denied;
 }
 
 /* A SYN of another connection, where the old one is not established. */
@@ -371,6 +402,24 @@ static bool begins_nothing(const pol_packet *packet)
            (packet->tuple.proto == ICMPV6 && packet->icmp_type == 129);
 }
 
+static const struct linear_outcome dns_flow = {
+    .action = POL_ALLOW,
+    .raw_action = POL_ALLOW,
+    .reason = POL_WHY_DNS_QUERY,
+    .group = POL_NONE,
+    .rule = POL_NONE,
+};
+
+/* The SYN of a connection for DNS may bring the first octets. */
+static void read_first(struct wire *wire, struct wire_flow *flow, const pol_packet *packet,
+                       struct wire_verdict *out)
+{
+    wire_begin_streams(wire, flow);
+    wire_read(wire, flow, packet, false);
+    flow->told = flow->denied;
+    say(&flow->out, POL_V_OPENED, out);
+}
+
 static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tuple *tuple,
                       bool reply, struct wire_verdict *out)
 {
@@ -386,7 +435,11 @@ static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tup
     };
     struct wire_flow *flow;
 
-    ask_list(wire, &begun.facts, &begun.out);
+    begun.dns = !reply && packet->side == POL_SIDE_INSIDE && wire_opens_dns(wire, packet);
+    if (begun.dns)
+        begun.out = dns_flow;
+    else
+        ask_list(wire, &begun.facts, &begun.out);
     say(&begun.out, reply ? POL_V_REPLY : 0, out);
     if (begun.out.action == POL_DENY || begins_nothing(packet))
         return;
@@ -404,6 +457,8 @@ static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tup
     list_pins(wire, flow, out);
     flow->facts.open = true;
     follow(wire, flow, packet, reply);
+    if (flow->dns)
+        read_first(wire, flow, packet, out);
     note_room(wire, flow);
 }
 

@@ -6,7 +6,9 @@
  * What should become of the packets on a wire: lists of grants, open queries, flows and datagrams
  * in pieces, each searched from end to end (decisions.md 3, "Queries", "Whom to believe", "What an
  * answer grants", "Lifetimes", "Flows", "Direction", "Fragments"). What the list of rules says is
- * asked of linear.c. A DNS message comes as what it means; only the library gets its octets.
+ * asked of linear.c. A DNS message over UDP comes as what it means; only the library gets its
+ * octets. Over TCP there is nothing but octets: what a message means is looked up among all that
+ * the world has written.
  */
 
 #include "linear.h"
@@ -16,6 +18,10 @@ enum {
     WIRE_QUERIES = 2048,
     WIRE_DATAGRAMS = 512,
     WIRE_PIECES = 8,
+    WIRE_STREAMS = 256,
+    WIRE_OCTETS = 4096, /* of a stream */
+    WIRE_PHRASES = 400,
+    WIRE_PHRASE = 1400, /* octets */
     WIRE_TAUGHT = 1500, /* grants per world, so that no cap is near: grants_oracle tests those */
     WIRE_RECORDS = 24,
     WIRE_LINKS = 16, /* names that stand in chains only */
@@ -26,6 +32,7 @@ struct wire_times {
     pol_idle idle;
     pol_mono grant_idle, grant_idle_two_way, ttl_min, ttl_max;
     pol_mono query, midstream, datagram;
+    pol_mono octets; /* until what came over TCP is judged and acknowledged */
 };
 
 struct wire_grant {
@@ -51,8 +58,10 @@ struct wire_flow {
     bool denied, established, closing;
     bool midstream; /* nobody saw its beginning */
     bool syn_ack;
+    bool dns;           /* over TCP, with a trusted resolver: every message is judged */
+    bool told;          /* a packet has met the denied entry */
     uint8_t seen, fins; /* bit 0: from who opened it, bit 1: to it */
-    uint32_t isn;
+    uint32_t isn, peer_isn;
     pol_mono alive; /* the last packet that keeps it alive */
     pol_mono last;  /* the last packet */
     uint8_t room;   /* enum wire_room */
@@ -105,6 +114,29 @@ struct wire_message {
     struct wire_record records[WIRE_RECORDS];
 };
 
+/* What the world has written once. */
+struct wire_phrase {
+    uint32_t len;
+    uint8_t octets[WIRE_PHRASE];
+    struct wire_message message;
+};
+
+struct wire_book {
+    uint32_t count;
+    struct wire_phrase phrases[WIRE_PHRASES];
+};
+
+/* What one end of a connection with a resolver has said, from its first octet on. */
+struct wire_stream {
+    uint64_t flow;
+    bool reply;
+    uint32_t judged; /* the messages before it have been */
+    uint32_t acked;  /* of these, what the other end has */
+    pol_mono since; /* that something is not judged and acknowledged; or the last acknowledgement */
+    bool seen[WIRE_OCTETS];
+    uint8_t octets[WIRE_OCTETS];
+};
+
 struct wire_verdict {
     uint8_t action, raw_action;
     uint16_t reason;
@@ -123,15 +155,17 @@ struct wire {
     uint32_t capacity;         /* flows there is room for */
     const pol_addr *resolvers; /* the trusted ones */
     uint32_t resolver_count;
+    const struct wire_book *book;
     pol_mono now, begun; /* begun: the first packet */
     bool has_begun;
 
     struct linear_grants view; /* of `grants`, as the list is asked */
-    uint32_t grant_count, flow_count, query_count, datagram_count;
+    uint32_t grant_count, flow_count, query_count, datagram_count, stream_count;
     struct wire_grant grants[GRANTS_MAX];
     struct wire_flow flows[WIRE_FLOWS];
     struct wire_query queries[WIRE_QUERIES];
     struct wire_datagram datagrams[WIRE_DATAGRAMS];
+    struct wire_stream streams[WIRE_STREAMS];
     uint64_t last_number, last_turn;
 };
 
@@ -158,5 +192,22 @@ void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verd
 bool wire_dns(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
               struct wire_verdict *out);
 bool wire_trusts(const struct wire *wire, const pol_addr *addr);
+/* Whether the list alone lets a packet of the flow pass. */
+bool wire_passes(struct wire *wire, const struct wire_flow *flow);
+
+/* A connection for DNS, without a packet rule. */
+bool wire_opens_dns(const struct wire *wire, const pol_packet *packet);
+void wire_begin_streams(struct wire *wire, const struct wire_flow *flow);
+void wire_end_streams(struct wire *wire, const struct wire_flow *flow);
+/* The octets and the acknowledgement of a segment; they may deny the flow. */
+void wire_read(struct wire *wire, struct wire_flow *flow, const pol_packet *packet, bool reply);
+/* When the flow is denied for what it has not said to the end; POL_NEVER: not at all. */
+pol_mono wire_late(const struct wire *wire, const struct wire_flow *flow);
+
+/* A message of a connection is judged as it would be over UDP; NULL: it is none. */
+void wire_tcp_query(struct wire *wire, struct wire_flow *flow, const struct wire_message *message);
+void wire_tcp_answer(struct wire *wire, struct wire_flow *flow, const struct wire_message *message);
+void wire_deny_dns(struct wire *wire, struct wire_flow *flow, uint16_t reason, uint32_t group,
+                   uint32_t rule);
 
 #endif

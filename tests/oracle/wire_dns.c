@@ -161,7 +161,8 @@ static bool is_same(const struct wire_query *query, const pol_tuple *tuple,
     return memcmp(&query->tuple.src, &tuple->src, sizeof(tuple->src)) == 0 &&
            memcmp(&query->tuple.dst, &tuple->dst, sizeof(tuple->dst)) == 0 &&
            query->tuple.src_port == tuple->src_port && query->tuple.dst_port == tuple->dst_port &&
-           query->id == message->id && query->name == message->name && query->type == message->type;
+           query->tuple.proto == tuple->proto && query->id == message->id &&
+           query->name == message->name && query->type == message->type;
 }
 
 static struct wire_query *find_query(struct wire *wire, const pol_tuple *tuple,
@@ -194,16 +195,16 @@ static uint32_t group_id(const struct linear_list *list, uint32_t number)
     abort();
 }
 
-static void let_through(struct wire *wire, const pol_packet *packet,
+static void let_through(struct wire *wire, const pol_tuple *tuple,
                         const struct wire_message *message, const struct linear_query *asked,
                         bool recorded)
 {
-    struct wire_query *query = find_query(wire, &packet->tuple, message);
+    struct wire_query *query = find_query(wire, tuple, message);
 
     if (!query)
         query = &wire->queries[wire->query_count++];
     *query = (struct wire_query){
-        .tuple = packet->tuple,
+        .tuple = *tuple,
         .id = message->id,
         .type = message->type,
         .name = message->name,
@@ -300,7 +301,7 @@ static void judge_query(struct wire *wire, const pol_packet *packet,
         wire_ordinary(wire, packet, out);
     }
     if (out->action == POL_ALLOW)
-        let_through(wire, packet, message, &asked, !has_a_say(&asked));
+        let_through(wire, &packet->tuple, message, &asked, !has_a_say(&asked));
     else
         take_back(wire, packet, message);
 }
@@ -343,6 +344,70 @@ static void judge_answer(struct wire *wire, const pol_packet *packet,
     out->group = copy.asked.group;
     out->rule = copy.asked.rule;
     out->flags = POL_V_REPLY;
+}
+
+/* --- over TCP ------------------------------------------------------------------------------- */
+
+void wire_deny_dns(struct wire *wire, struct wire_flow *flow, uint16_t reason, uint32_t group,
+                   uint32_t rule)
+{
+    flow->out = (struct linear_outcome){
+        .action = POL_DENY, .raw_action = POL_DENY, .reason = reason, .group = group, .rule = rule};
+    flow->denied = true;
+    wire_end_streams(wire, flow);
+}
+
+/* Nobody reads it any more: what comes goes by the list. */
+static void stop_reading(struct wire *wire, struct wire_flow *flow)
+{
+    flow->dns = false;
+    flow->facts.tls = HELLO_NOT;
+    flow->facts.spoken = true;
+    wire_end_streams(wire, flow);
+}
+
+static void end_no_query(struct wire *wire, struct wire_flow *flow)
+{
+    const struct linear_step *strict = strict_group(wire, &flow->tuple.src);
+
+    if (strict ? strict->group->mode == MODE_AUDIT : wire_passes(wire, flow))
+        stop_reading(wire, flow);
+    else
+        wire_deny_dns(wire, flow, POL_WHY_MALFORMED, strict ? strict->group_number : POL_NONE,
+                      POL_NONE);
+}
+
+void wire_tcp_query(struct wire *wire, struct wire_flow *flow, const struct wire_message *message)
+{
+    struct linear_query asked;
+    bool passes;
+
+    if (!message || message->answers) {
+        end_no_query(wire, flow);
+        return;
+    }
+    linear_ask(wire->list, &flow->tuple.src, message->name, &asked);
+    passes = has_a_say(&asked) ? asked.action == POL_ALLOW : wire_passes(wire, flow);
+    if (passes)
+        let_through(wire, &flow->tuple, message, &asked, !has_a_say(&asked));
+    else
+        wire_deny_dns(wire, flow, asked.reason, asked.group, asked.rule);
+}
+
+/* Whatever answers no open query ends the connection: nothing is sent that was not learned. */
+void wire_tcp_answer(struct wire *wire, struct wire_flow *flow, const struct wire_message *message)
+{
+    struct wire_query *query = NULL, copy;
+
+    if (message && message->answers)
+        query = find_query(wire, &flow->tuple, message);
+    if (!query) {
+        wire_deny_dns(wire, flow, POL_WHY_DNS_UNSOLICITED, POL_NONE, POL_NONE);
+        return;
+    }
+    copy = *query;
+    *query = wire->queries[--wire->query_count];
+    learn(wire, &copy, message);
 }
 
 bool wire_dns(struct wire *wire, const pol_packet *packet, const struct wire_message *message,

@@ -37,6 +37,7 @@ static struct {
     pol_event events[EVENTS];
     char json[JSON_BYTES], story[STORY];
     size_t story_len;
+    uint32_t told; /* phrases of the book */
 } run;
 
 /* --- what to say about a difference --------------------------------------------------------- */
@@ -58,8 +59,6 @@ static void tell_message(const struct wire_message *message)
 {
     char text[POL_ADDR_TEXT];
 
-    if (!message->present)
-        return;
     tell("  %s %s type %u id %u rcode %u\n", message->answers ? "answer" : "query",
          wire_name(message->name), message->type, message->id, message->rcode);
     for (uint32_t i = 0; i < message->record_count; i++) {
@@ -69,6 +68,13 @@ static void tell_message(const struct wire_message *message)
         tell("    %s %u %s\n", wire_name(record->owner), record->ttl,
              record->target == NO_NAME ? text : wire_name(record->target));
     }
+}
+
+/* What was written for a connection since. */
+static void tell_book(void)
+{
+    for (; run.told < run.world.book.count; run.told++)
+        tell_message(&run.world.book.phrases[run.told].message);
 }
 
 static void tell_packet(const pol_packet *packet)
@@ -82,13 +88,17 @@ static void tell_packet(const pol_packet *packet)
          packet->tuple.dst_port, packet->tuple.proto);
     if (packet->tuple.proto == 6)
         tell(" flags 0x%02x seq %u ack %u", packet->tcp_flags, packet->tcp_seq, packet->tcp_ack);
+    if (packet->payload.len)
+        tell(" %zu octets", packet->payload.len);
     if (packet->icmp_type)
         tell(" type %u", packet->icmp_type);
     if (packet->marks & POL_MARK_FRAGMENT)
         tell(" piece of %u at %u%s", packet->frag_id, packet->frag_offset,
              packet->frag_more ? " and more" : "");
     tell("\n");
-    tell_message(&run.world.message);
+    if (run.world.message.present)
+        tell_message(&run.world.message);
+    tell_book();
 }
 
 static void tell_verdicts(const pol_verdict *verdict, const struct wire_verdict *expected)
@@ -356,6 +366,7 @@ static void draw_tight(struct draw *draw, pol_worker_options *options)
         .denied = 61 * POL_SECONDS,
     };
     options->midstream_window = 121 * POL_SECONDS;
+    options->tls_timeout = 21 * POL_SECONDS / 2; /* a denied entry begins there */
 }
 
 static void draw_times(struct draw *draw, pol_worker_options *options,
@@ -371,6 +382,8 @@ static void draw_times(struct draw *draw, pol_worker_options *options,
         grants_options->idle_two_way = grants_options->idle = 90 * POL_SECONDS;
     if (draw_percent(draw, 30))
         grants_options->ttl_min = 100 * POL_SECONDS;
+    if (draw_percent(draw, 60))
+        options->tls_timeout += 18 * POL_SECONDS;
     if (draw_percent(draw, 30))
         options->idle.udp_one_way = options->idle.icmp = 45 * POL_SECONDS;
     wire->times = (struct wire_times){
@@ -382,6 +395,7 @@ static void draw_times(struct draw *draw, pol_worker_options *options,
         .query = options->query_timeout,
         .midstream = options->midstream_window,
         .datagram = 60 * POL_SECONDS,
+        .octets = options->tls_timeout,
     };
 }
 
@@ -401,7 +415,7 @@ static bool make_engine(void)
     options.event_capacity = EVENTS;
     options.memo_capacity = 64;
     options.pending_capacity = options.certificate_capacity = options.member_capacity = 2;
-    options.stream_capacity = 2;
+    options.stream_capacity = 16;
     options.fragment_capacity = 64;
     options.sni_check = POL_SNI_OFF;
     options.trusted_resolvers = resolvers;
@@ -417,7 +431,7 @@ static bool begin(uint64_t seed)
     struct draw *draw = &run.world.draw;
     struct wire *wire = &run.wire;
 
-    run.story_len = 0;
+    run.story_len = run.told = 0;
     run.story[0] = '\0';
     draw->state = seed * UINT64_C(0x2545f4914f6cdd1d);
     model_draw(&run.models[0], draw);
@@ -426,6 +440,8 @@ static bool begin(uint64_t seed)
     model_change(&run.models[1], draw);
     without_tls(&run.models[1], draw);
     wire->grant_count = wire->flow_count = wire->query_count = wire->datagram_count = 0;
+    wire->stream_count = 0;
+    wire->book = &run.world.book;
     wire->has_begun = false;
     wire->generation = 0;
     wire->now = 2 * draw_below(draw, 50000) * POL_SECONDS;

@@ -13,18 +13,35 @@
 #include "dnsmsg.h"
 #include "wire.h"
 
-enum { TALKS = 10, CLIENTS = 5, POOL = 36, ASKED = 8, OCTETS = 2048 };
-
-struct talk {
-    pol_packet packet; /* from who opens it */
-    uint32_t isn, server_isn;
+enum {
+    TALKS = 10,
+    CLIENTS = 5,
+    POOL = 36,
+    ASKED = 8,
+    OCTETS = 2048,
+    SCRIPT = 3000, /* octets that an end of a connection says at most */
+    OPEN = 4       /* newest queries of a connection, which are answered */
 };
 
-/* A query that was sent, or a datagram that was begun. */
+/* A query that was sent. */
 struct asked {
     pol_tuple tuple;
     uint16_t id, type;
     int name;
+};
+
+/* What an end of a connection with a resolver says. */
+struct script {
+    uint32_t len, sent;
+    uint8_t octets[SCRIPT];
+};
+
+struct talk {
+    pol_packet packet; /* from who opens it */
+    uint32_t isn, server_isn;
+    struct script says[2]; /* who opened it, and the other */
+    struct asked open[OPEN];
+    uint32_t open_count;
 };
 
 struct wire_world {
@@ -38,7 +55,11 @@ struct wire_world {
     pol_packet pieces[4]; /* first pieces that were sent */
     uint32_t piece_count;
 
-    struct wire_message message; /* what the packet says as DNS */
+    struct talk *dns_talk; /* the connection with a resolver that went on last, or NULL */
+    uint16_t next_id;      /* of queries over TCP: none is used twice */
+    struct wire_book book;
+
+    struct wire_message message; /* what the packet says as DNS over UDP */
     pol_packet packet;
     struct dnsmsg query, answer;
     uint8_t octets[OCTETS];
