@@ -527,6 +527,11 @@ static bool acts_on_query(const struct model_rule *rule)
     return rule->pattern != NO_PATTERN && (!rule->deny || bare);
 }
 
+static bool is_asked(const struct linear_step *step, const pol_addr *client)
+{
+    return !client || group_has(step->group, client);
+}
+
 static bool query_rule(const struct linear_list *list, uint32_t step, int name)
 {
     const struct model_rule *rule = list->steps[step].rule;
@@ -543,7 +548,7 @@ static uint32_t deciding_rule(const struct linear_list *list, const pol_addr *cl
     for (uint32_t i = 0; i + 1 < list->count; i++) {
         const struct linear_step *step = &list->steps[i];
 
-        if (!group_has(step->group, client))
+        if (!is_asked(step, client))
             continue;
         if (step->rule && acts_on_query(step->rule) && *ret_strict == POL_NONE)
             *ret_strict = i;
@@ -555,12 +560,35 @@ static uint32_t deciding_rule(const struct linear_list *list, const pol_addr *cl
     return POL_NONE;
 }
 
+/* For all: no group stands in another's way. The first that allows the name decides, and if none
+ * does, the first that has a rule for it. */
+static uint32_t rule_for_all(const struct linear_list *list, int name, uint32_t *ret_strict)
+{
+    uint32_t denies = POL_NONE, done = POL_NONE;
+
+    *ret_strict = POL_NONE;
+    for (uint32_t i = 0; i + 1 < list->count; i++) {
+        const struct linear_step *step = &list->steps[i];
+
+        if (step->rule && acts_on_query(step->rule) && *ret_strict == POL_NONE)
+            *ret_strict = i;
+        if (step->group_number == done || !query_rule(list, i, name))
+            continue;
+        done = step->group_number;
+        if (!step->rule->deny)
+            return i;
+        if (denies == POL_NONE)
+            denies = i;
+    }
+    return denies;
+}
+
 bool linear_has_names(const struct linear_list *list, const pol_addr *client)
 {
     for (uint32_t i = 0; i + 1 < list->count; i++) {
         const struct linear_step *step = &list->steps[i];
 
-        if (step->rule && acts_on_query(step->rule) && group_has(step->group, client))
+        if (step->rule && acts_on_query(step->rule) && is_asked(step, client))
             return true;
     }
     return false;
@@ -585,8 +613,7 @@ static void add_grantees(const struct linear_list *list, const pol_addr *client,
     for (uint32_t i = 0; i + 1 < list->count; i++) {
         const struct linear_step *step = &list->steps[i];
 
-        if (step->group_number == done || !group_has(step->group, client) ||
-            !query_rule(list, i, name))
+        if (step->group_number == done || !is_asked(step, client) || !query_rule(list, i, name))
             continue;
         done = step->group_number;
         if (!step->rule->deny)
@@ -607,7 +634,8 @@ static void deny_query(struct linear_query *out, const struct linear_step *step,
 void linear_ask(const struct linear_list *list, const pol_addr *client, int name,
                 struct linear_query *out)
 {
-    uint32_t strict, index = deciding_rule(list, client, name, &strict);
+    uint32_t strict, index = client ? deciding_rule(list, client, name, &strict)
+                                    : rule_for_all(list, name, &strict);
     const struct linear_step *step;
 
     *out = (struct linear_query){

@@ -98,10 +98,12 @@ struct linear_query {
     uint32_t grantees[GROUPS_MAX]; /* group numbers, each once */
 };
 
+/* No client: a resolver inside asks on behalf of all. */
 void linear_ask(const struct linear_list *list, const pol_addr *client, int name,
                 struct linear_query *out);
 
-/* Whether any group with the client has a rule for names that acts on queries. */
+/* Whether any group with the client, or without one any group, has a rule for names that acts on
+ * queries. */
 bool linear_has_names(const struct linear_list *list, const pol_addr *client);
 
 void linear_learn(const struct linear_list *list, struct linear_grants *grants,

@@ -155,6 +155,7 @@ struct wire {
     uint32_t capacity;         /* flows there is room for */
     const pol_addr *resolvers; /* the trusted ones */
     uint32_t resolver_count;
+    const pol_addr *inside_resolver; /* asks on behalf of all; NULL: nobody does */
     const struct wire_book *book;
     pol_mono now, begun; /* begun: the first packet */
     bool has_begun;
@@ -192,6 +193,8 @@ void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verd
 bool wire_dns(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
               struct wire_verdict *out);
 bool wire_trusts(const struct wire *wire, const pol_addr *addr);
+/* Whose groups are asked about a query of the client; NULL: all are. */
+const pol_addr *wire_asker(const struct wire *wire, const pol_addr *client);
 /* Whether the list alone lets a packet of the flow pass. */
 bool wire_passes(struct wire *wire, const struct wire_flow *flow);
 

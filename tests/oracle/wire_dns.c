@@ -16,6 +16,13 @@ bool wire_trusts(const struct wire *wire, const pol_addr *addr)
     return false;
 }
 
+const pol_addr *wire_asker(const struct wire *wire, const pol_addr *client)
+{
+    const pol_addr *inside = wire->inside_resolver;
+
+    return inside && memcmp(inside, client, sizeof(*client)) == 0 ? NULL : client;
+}
+
 /* --- grants --------------------------------------------------------------------------------- */
 
 pol_mono wire_live_until(const struct wire *wire, const struct wire_grant *grant)
@@ -248,11 +255,11 @@ static const struct linear_step *strict_group(const struct wire *wire, const pol
     for (uint32_t i = 0; i + 1 < wire->list->count; i++) {
         const struct linear_step *step = &wire->list->steps[i];
 
-        if (!contains(step->group, client))
+        if (client && !contains(step->group, client))
             continue;
         if (step->rule && step->rule->pattern != NO_PATTERN)
             return step;
-        if (!step->rule && step->group->default_action != DEFAULT_NONE)
+        if (client && !step->rule && step->group->default_action != DEFAULT_NONE)
             return NULL;
     }
     return NULL;
@@ -261,7 +268,7 @@ static const struct linear_step *strict_group(const struct wire *wire, const pol
 /* What is no query goes by the mode of who would have judged one, or is an ordinary packet. */
 static void judge_no_query(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
 {
-    const struct linear_step *strict = strict_group(wire, &packet->tuple.src);
+    const struct linear_step *strict = strict_group(wire, wire_asker(wire, &packet->tuple.src));
 
     if (!strict) {
         wire_ordinary(wire, packet, out);
@@ -294,7 +301,7 @@ static void judge_query(struct wire *wire, const pol_packet *packet,
         judge_no_query(wire, packet, out);
         return;
     }
-    linear_ask(wire->list, &packet->tuple.src, message->name, &asked);
+    linear_ask(wire->list, wire_asker(wire, &packet->tuple.src), message->name, &asked);
     if (has_a_say(&asked)) {
         answer_for_query(&asked, out);
     } else {
@@ -368,7 +375,7 @@ static void stop_reading(struct wire *wire, struct wire_flow *flow)
 
 static void end_no_query(struct wire *wire, struct wire_flow *flow)
 {
-    const struct linear_step *strict = strict_group(wire, &flow->tuple.src);
+    const struct linear_step *strict = strict_group(wire, wire_asker(wire, &flow->tuple.src));
 
     if (strict ? strict->group->mode == MODE_AUDIT : wire_passes(wire, flow))
         stop_reading(wire, flow);
@@ -386,7 +393,7 @@ void wire_tcp_query(struct wire *wire, struct wire_flow *flow, const struct wire
         end_no_query(wire, flow);
         return;
     }
-    linear_ask(wire->list, &flow->tuple.src, message->name, &asked);
+    linear_ask(wire->list, wire_asker(wire, &flow->tuple.src), message->name, &asked);
     passes = has_a_say(&asked) ? asked.action == POL_ALLOW : wire_passes(wire, flow);
     if (passes)
         let_through(wire, &flow->tuple, message, &asked, !has_a_say(&asked));

@@ -420,6 +420,8 @@ static bool make_engine(void)
     options.sni_check = POL_SNI_OFF;
     options.trusted_resolvers = resolvers;
     options.trusted_resolver_count = 2;
+    options.inside_resolvers = run.wire.inside_resolver;
+    options.inside_resolver_count = run.wire.inside_resolver != NULL;
     if (pol_grants_new(run.ctx, &grants_options, &run.grants) != POL_OK)
         return differs("pol_grants_new");
     options.grants = run.grants;
@@ -451,10 +453,9 @@ static bool begin(uint64_t seed)
     run.used = 1;
     run.world.wire = wire;
     run.world.resolvers = resolvers;
-    if (!compile(0) || !compile(1) || !make_engine() || !reload())
-        return false;
     wire_world_begin(&run.world, &run.models[0]);
-    return true;
+    wire->inside_resolver = draw_percent(draw, 30) ? &run.world.clients[0] : NULL;
+    return compile(0) && compile(1) && make_engine() && reload();
 }
 
 static void end(void)

@@ -211,5 +211,5 @@ bool wire_opens_dns(const struct wire *wire, const pol_packet *packet)
 {
     return packet->tuple.proto == TCP && packet->tuple.dst_port == DNS_PORT && is_syn(packet) &&
            wire_trusts(wire, &packet->tuple.dst) &&
-           linear_has_names(wire->list, &packet->tuple.src);
+           linear_has_names(wire->list, wire_asker(wire, &packet->tuple.src));
 }

@@ -78,6 +78,8 @@ static void draw_clients(struct wire_world *world, const struct model *model)
 
         world->clients[i] = draw_host(&world->draw, group->sources, group->source_count);
     }
+    if (draw_percent(&world->draw, 15)) /* of no group, perhaps; or a resolver that stands inside */
+        world->clients[0] = draw_host(&world->draw, NULL, 0);
 }
 
 static uint16_t service(struct draw *draw)

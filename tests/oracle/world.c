@@ -815,9 +815,13 @@ static bool teach(struct world *world, const struct linear_query *expected, int 
     return learned.added == grants->count - before || differ(world, "number of grants");
 }
 
+/* It asks on behalf of others, and no group need contain it. */
+static const pol_addr inside_resolver = {.family = 4, .bytes = {10, 77, 77, 53}};
+
 static bool ask(struct world *world)
 {
-    pol_addr client = some_client(world);
+    pol_addr client = draw_percent(&world->draw, 10) ? inside_resolver : some_client(world);
+    bool for_all = memcmp(&client, &inside_resolver, sizeof(client)) == 0;
     int name = (int)draw_below(&world->draw, NAME_COUNT);
     char text[POL_ADDR_TEXT], mixed[POL_NAME_MAX + 1];
     struct linear_query expected;
@@ -827,7 +831,7 @@ static bool ask(struct world *world)
     mix_case(&world->draw, name_texts[name], mixed);
     dnsmsg_query(&world->query, mixed, draw_percent(&world->draw, 50) ? 1 : 28, world->query_id++,
                  0);
-    linear_ask(&world->lists[world->used], &client, name, &expected);
+    linear_ask(&world->lists[world->used], for_all ? NULL : &client, name, &expected);
     pol_dns_decide(world->worker, &client, (pol_bytes){world->query.bytes, world->query.len},
                    world->now, &query, &verdict);
     pol_addr_format(&client, text);
@@ -907,6 +911,8 @@ static bool make_engine(struct world *world)
     options.pending_capacity = 2;
     options.query_capacity = options.stream_capacity = options.fragment_capacity = 2;
     options.grants = world->engine_grants;
+    options.inside_resolvers = &inside_resolver;
+    options.inside_resolver_count = 1;
     options.idle = patient;
     /* The list is asked about everything that can be left to it. */
     memset(options.control + POL_CONTROL_NDP, POL_CONTROL_JUDGE,
