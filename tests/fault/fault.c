@@ -163,6 +163,11 @@ void fault_refuse(size_t nth)
     arm(nth, nth);
 }
 
+void fault_refuse_from(size_t nth)
+{
+    arm(nth, SIZE_MAX);
+}
+
 bool fault_struck(void)
 {
     bool struck = armed && requests >= first;

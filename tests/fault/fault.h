@@ -59,8 +59,10 @@ int fault_run(const struct fault_case *cases, size_t count);
  */
 size_t fault_sweep(void (*step)(void *user), void *user);
 
-/* The same for a single call: the nth request from here on fails. */
+/* The same for a single call: the nth request from here on fails, or that one and all later ones.
+ */
 void fault_refuse(size_t nth);
+void fault_refuse_from(size_t nth);
 
 /* Whether a request was refused. None is from here on. */
 bool fault_struck(void);

@@ -21,7 +21,7 @@ struct x509_anchor {
 struct x509_anchors {
     const struct x509_anchor *items;
     uint32_t count;
-    bool partial; /* some could not be read, be it for a lack of memory */
+    bool partial; /* some could not be read */
     uint64_t key; /* of their text: equal for equal anchors */
 };
 
@@ -52,9 +52,9 @@ struct x509_window {
  * CA flags, the use of keys, and that keys and hashes are strong enough. Not its names, nor
  * whether it has been revoked, and no clock is asked: ret_window says when the answer counts.
  *
- * POL_OK; POL_E_NOTFOUND: not verified; POL_E_FORMAT: a certificate that cannot be read, two of
- * one subject (every one of them would be tried), or an RSA key with an exponent of more than 32
- * bits (it would take long); POL_E_NOMEM
+ * POL_OK; POL_E_NOTFOUND: not verified, be it that memory was missing for a moment; POL_E_FORMAT: a
+ * certificate that cannot be read, two of one subject (every one of them would be tried), or an RSA
+ * key with an exponent of more than 32 bits (it would take long); POL_E_NOMEM
  *
  * Takes milliseconds for each signature: ret_effort is what that has cost at most, in signatures of
  * P-256, X509_EFFORT_MAX for each certificate; 1 if none was verified. It is written whatever comes

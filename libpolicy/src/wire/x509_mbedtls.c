@@ -35,12 +35,31 @@ static int status_of(int rc)
                : POL_E_FORMAT;
 }
 
+/*
+ * mbedTLS hides a lack of memory behind other errors: an RSA key that finds no room is an invalid
+ * key, a signature that finds none is a wrong one, and one certificate of several is merely counted
+ * as unreadable. So what cannot be read is believed only if it cannot be read a second time, while
+ * memory can be had.
+ */
+static bool memory_is_there(size_t octets)
+{
+    void *volatile memory = malloc(octets); /* or the compiler leaves the question out */
+    bool there = memory != NULL;
+
+    free(memory);
+    return there;
+}
+
 /* Appends a certificate to a chain. The crypto library overlooks what stands behind one; those who
  * compare fingerprints do not. */
 static int parse_der(mbedtls_x509_crt *chain, pol_bytes der)
 {
     int rc = status_of(mbedtls_x509_crt_parse_der(chain, der.ptr, der.len));
 
+    if (rc == POL_E_FORMAT)
+        rc = memory_is_there(der.len + 1)
+                 ? status_of(mbedtls_x509_crt_parse_der(chain, der.ptr, der.len))
+                 : POL_E_NOMEM;
     while (chain->next)
         chain = chain->next;
     return rc == POL_OK && chain->raw.len != der.len ? POL_E_FORMAT : rc;
@@ -48,47 +67,37 @@ static int parse_der(mbedtls_x509_crt *chain, pol_bytes der)
 
 /* --- anchors -------------------------------------------------------------------------------- */
 
-/* Zero, or what mbedTLS says; above zero is the number of certificates that could not be read. */
-static int parse_pem(mbedtls_x509_crt *chain, pol_str pem, uint32_t *ret_count)
+/* POL_OK, POL_E_NOMEM, or POL_E_FORMAT if any certificate cannot be read; the others are there. */
+static int parse_pem(pol_str pem, mbedtls_x509_crt *ret_chain, uint32_t *ret_count)
 {
-    int rc = mbedtls_x509_crt_parse(chain, (const unsigned char *)pem.ptr, pem.len + 1);
+    const unsigned char *text = (const unsigned char *)pem.ptr;
+    int rc = mbedtls_x509_crt_parse(ret_chain, text, pem.len + 1);
 
+    if (rc != 0) {
+        mbedtls_x509_crt_free(ret_chain);
+        mbedtls_x509_crt_init(ret_chain);
+        if (!memory_is_there(pem.len + 1))
+            return POL_E_NOMEM;
+        rc = mbedtls_x509_crt_parse(ret_chain, text, pem.len + 1);
+    }
     *ret_count = 0;
-    for (const mbedtls_x509_crt *crt = chain; crt && crt->raw.p; crt = crt->next)
+    for (const mbedtls_x509_crt *crt = ret_chain; crt && crt->raw.p; crt = crt->next)
         ++*ret_count;
-    return rc;
+    return rc == 0 ? POL_OK : POL_E_FORMAT;
 }
 
-static int try_pem(pol_str pem, uint32_t *ret_count)
+int x509_count_pem(pol_str pem, uint32_t *ret_count)
 {
     mbedtls_x509_crt chain;
+    uint32_t count;
     int rc;
 
     mbedtls_x509_crt_init(&chain);
-    rc = parse_pem(&chain, pem, ret_count);
+    rc = parse_pem(pem, &chain, &count);
     mbedtls_x509_crt_free(&chain);
-    return rc;
-}
-
-/*
- * mbedTLS hides a lack of memory behind other errors: an RSA key that finds no room is an invalid
- * key, and one certificate of several is merely counted as unreadable. So the text is found wrong
- * only if it fails a second time while memory can be had.
- */
-int x509_count_pem(pol_str pem, uint32_t *ret_count)
-{
-    void *volatile memory; /* or the compiler leaves the question out */
-    uint32_t count;
-
-    if (try_pem(pem, &count) == 0) {
+    if (rc == POL_OK)
         *ret_count = count;
-        return POL_OK;
-    }
-    memory = malloc(pem.len + 1);
-    if (!memory)
-        return POL_E_NOMEM;
-    free(memory);
-    return try_pem(pem, &count) == 0 ? POL_E_NOMEM : POL_E_FORMAT;
+    return rc;
 }
 
 static int keep_anchor(struct arena *arena, const mbedtls_x509_crt *crt, struct x509_anchor *ret)
@@ -120,13 +129,15 @@ int x509_anchors_build(struct arena *arena, pol_str pem, struct x509_anchors *re
     uint8_t sha256[32] = {0};
     uint32_t count = 0;
     bool partial;
-    int rc = POL_OK;
+    int rc;
 
     mbedtls_x509_crt_init(&chain);
-    partial = parse_pem(&chain, pem, &count) != 0;
+    rc = parse_pem(pem, &chain, &count);
+    if (rc == POL_E_NOMEM)
+        return rc;
+    partial = rc < 0;
     items = arena_array(arena, count, sizeof(*items));
-    if (!items)
-        rc = POL_E_NOMEM;
+    rc = items ? POL_OK : POL_E_NOMEM;
     count = 0;
     for (const mbedtls_x509_crt *crt = &chain; rc == POL_OK && crt && crt->raw.p; crt = crt->next)
         rc = keep_anchor(arena, crt, &items[count++]);
@@ -450,7 +461,7 @@ int x509_verify(pol_bytes list, const struct x509_anchors *anchors, struct x509_
     *ret_effort = rc == POL_OK ? effort : 1;
     if (rc == POL_OK &&
         mbedtls_x509_crt_verify(&chain, &trusted, NULL, NULL, &flags, note_validity, &window) != 0)
-        rc = POL_E_NOTFOUND;
+        rc = memory_is_there(list.len) ? POL_E_NOTFOUND : POL_E_NOMEM;
     if (rc == POL_OK)
         *ret_window = window;
     mbedtls_x509_crt_free(&trusted);

@@ -88,25 +88,37 @@ bool chains_has(const struct chains *chains, uint32_t place, uint32_t version)
     return place < chains->count && version && chains->items[place].version == version;
 }
 
-static const struct chain_answer *ask(struct chains *chains, struct chain *chain,
-                                      const struct x509_anchors *anchors)
+/* The answer of these anchors, or room for it. */
+static struct chain_answer *answer_of(struct chain *chain, uint64_t key)
 {
     struct chain_answer *answer;
-    uint32_t effort;
-    int rc;
 
     for (int i = 0; i < CHAIN_ANSWERS; i++) {
-        if (chain->answers[i].known && chain->answers[i].key == anchors->key)
+        if (chain->answers[i].asked && chain->answers[i].key == key)
             return &chain->answers[i];
     }
     answer = &chain->answers[chain->next_answer++ % CHAIN_ANSWERS];
     chain->forgets |= answer->known;
-    *answer = (struct chain_answer){.key = anchors->key};
+    *answer = (struct chain_answer){.key = key, .asked = true};
+    return answer;
+}
+
+static const struct chain_answer *ask(struct chains *chains, struct chain *chain,
+                                      const struct x509_anchors *anchors)
+{
+    struct chain_answer *answer = answer_of(chain, anchors->key);
+    uint32_t effort;
+    int rc;
+
+    if (answer->known)
+        return answer;
     rc = x509_verify((pol_bytes){chain->data, chain->len}, anchors, &answer->window, &effort);
     chains->verifications++;
     chains->effort += effort;
     answer->verified = rc == POL_OK;
-    answer->known = rc != POL_E_NOMEM; /* else another flow may have more luck */
+    /* Else another flow may have more luck. */
+    answer->known = rc == POL_OK || rc == POL_E_FORMAT || (rc == POL_E_NOTFOUND && answer->refused);
+    answer->refused |= rc == POL_E_NOTFOUND;
     return answer;
 }
 

@@ -18,7 +18,8 @@ enum { CHAIN_ANSWERS = 16 }; /* sets of anchors that the rules of a policy may w
 /* Whether the chain ends in one set of anchors. */
 struct chain_answer {
     uint64_t key; /* x509_anchors.key */
-    bool known, verified;
+    bool asked, known, verified;
+    bool refused; /* once: that memory was missing looks the same, so it is asked for again */
     struct x509_window window; /* if verified: when that counts */
 };
 
@@ -52,7 +53,7 @@ size_t chains_memory(const struct chains *chains);
  * for any. */
 uint32_t chains_keep(struct chains *chains, pol_bytes chain);
 
-/* Whether the chain has been verified, whatever came of it, and need not be again under the same
+/* Whether it is known if the chain can be verified, and need not be tried again under the same
  * anchors. */
 bool chains_answered(const struct chains *chains, uint32_t place);
 
