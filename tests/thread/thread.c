@@ -58,7 +58,7 @@ void thread_join(void)
 
 unsigned thread_count(int argc, char **argv, unsigned otherwise)
 {
-    return argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : otherwise;
+    return argc > 1 && !getenv("THREAD_LONG") ? (unsigned)strtoul(argv[1], NULL, 10) : otherwise;
 }
 
 static void *counted_alloc(void *user, size_t size)

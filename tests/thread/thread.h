@@ -22,7 +22,8 @@ int thread_result(void);
 void thread_start(void *(*run)(void *argument), void *argument);
 void thread_join(void);
 
-/* The program's only argument, a count. */
+/* The program's only argument, a count; without it, or with THREAD_LONG in the environment, the
+ * other. */
 unsigned thread_count(int argc, char **argv, unsigned otherwise);
 
 /* A context over an allocator that counts from all threads, with the wire's defaults. */
