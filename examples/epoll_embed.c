@@ -49,13 +49,13 @@ static int load(struct host *host)
     pol_policy *policy = NULL;
     pol_diags *diags = NULL;
     size_t shown = 0;
-    int rc = POL_E_INVALID;
+    int rc = POL_E_LIMIT;
 
     if (len < sizeof(text))
         rc = pol_compile(host->ctx, (pol_str){text, len}, NULL, &policy, &diags);
     if (rc == POL_OK)
         rc = pol_worker_use(host->worker, policy, ++host->generation);
-    printf("generation %u: %s\n", host->generation, pol_status_text(rc));
+    printf("generation %u: %s\n", host->generation, file ? pol_status_text(rc) : strerror(errno));
     for (const pol_diag *d; (d = pol_diags_at(diags, shown)) != NULL; shown++)
         printf("%s:%u: %.*s\n", host->policy_path, d->line, (int)d->text.len, d->text.ptr);
     if (file)

@@ -185,6 +185,12 @@ class EpollEmbed(Program):
         self.assertEqual(self.reload(json.dumps(POLICY).replace("443", "25")), "generation 2: success\n")
         self.assertEqual(self.ask(25), "allow office web rule")
 
+    def test_a_policy_that_is_not_there(self):
+        os.unlink(self.policy)
+        self.process.send_signal(signal.SIGHUP)
+        self.assertEqual(self.process.stdout.readline(), "generation 1: No such file or directory\n")
+        self.assertEqual(self.ask(443), "allow office web rule")
+
     def test_a_bad_reload_changes_nothing(self):
         self.assertEqual(self.reload('{"x": 1}'), "generation 1: policy rejected; see the diagnostics\n")
         self.assertIn('unknown key "x"', self.process.stdout.readline())
