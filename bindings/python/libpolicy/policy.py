@@ -37,7 +37,8 @@ class Diagnostic:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.line}:{self.column}: {self.severity.name.lower()}: {self.text} ({self.path})"
+        where = f" ({self.path})" if self.path else ""
+        return f"{self.line}:{self.column}: {self.severity.name.lower()}: {self.text}{where}"
 
 
 class PolicyError(PolicyRejected):

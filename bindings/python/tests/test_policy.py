@@ -76,6 +76,13 @@ def test_a_rejected_document_says_all_that_is_wrong():
     assert len(json.loads(error.errors_json)["errors"]) == 2
 
 
+def test_a_mistake_without_a_pointer_has_no_empty_one():
+    with pytest.raises(libpolicy.PolicyError) as caught:
+        libpolicy.Policy("{")
+    assert caught.value.diagnostics[0].path == ""
+    assert str(caught.value) == "1:2: error: invalid json: a key in double quotes is expected here"
+
+
 def test_warnings_are_kept_with_the_policy():
     document = {"source_groups": [{
         "id": "g", "mode": "enforce", "sources": {"cidrs": ["10.0.0.0/8", "2001:db8::/32"]},
