@@ -27,16 +27,27 @@ static bool is_inside(const pol_worker *worker, const pol_addr *addr)
     return classify_group(worker->policy->by_packet, &path, 0) != POL_NONE;
 }
 
+enum pol_side side_of_addresses(const pol_worker *worker, const pol_tuple *tuple)
+{
+    bool src = is_inside(worker, &tuple->src), dst = is_inside(worker, &tuple->dst);
+
+    if (src == dst)
+        return POL_SIDE_UNKNOWN;
+    return src ? POL_SIDE_INSIDE : POL_SIDE_OUTSIDE;
+}
+
 /* One port only: the side follows from the addresses; where they do not tell, whoever opens the
  * flow stands inside. */
 static void infer_side(const pol_worker *worker, struct passage *passage)
 {
     const pol_packet *packet = passage->packet;
-    bool src = is_inside(worker, &packet->tuple.src), dst = is_inside(worker, &packet->tuple.dst);
     bool answers = packet->tuple.proto == PROTO_TCP &&
                    (packet->tcp_flags & (POL_TCP_SYN | POL_TCP_ACK)) == (POL_TCP_SYN | POL_TCP_ACK);
+    enum pol_side side = side_of_addresses(worker, &packet->tuple);
 
-    passage->side = (src != dst ? dst : answers) ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    if (side == POL_SIDE_UNKNOWN)
+        side = answers ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    passage->side = side;
     passage->inferred = true;
 }
 

@@ -276,10 +276,10 @@ static bool udp_answer(pol_worker *worker, struct passage *passage, pol_verdict 
     return true;
 }
 
-/* Between two ports 53 only the message tells which way it goes. */
-static bool answers_port_53(const pol_packet *packet)
+/* Between two ports 53 only the message tells which way it goes, if the addresses do not. */
+static bool answers_port_53(const pol_packet *packet, enum pol_side side)
 {
-    return packet->tuple.src_port == DNS_PORT && packet->side == POL_SIDE_UNKNOWN &&
+    return packet->tuple.src_port == DNS_PORT && side == POL_SIDE_UNKNOWN &&
            packet->payload.len > 2 && packet->payload.ptr[2] & DNS_QR >> 8;
 }
 
@@ -287,18 +287,21 @@ bool dns_udp(pol_worker *worker, struct passage *passage, pol_verdict *verdict)
 {
     const pol_packet *packet = passage->packet;
     const pol_tuple *tuple = &packet->tuple;
+    enum pol_side side = (enum pol_side)packet->side;
 
-    if (tuple->proto != PROTO_UDP || !worker->opts.grants || packet->marks & POL_MARK_NO_L4)
+    if (tuple->proto != PROTO_UDP || !worker->opts.grants || packet->marks & POL_MARK_NO_L4 ||
+        (tuple->dst_port != DNS_PORT && tuple->src_port != DNS_PORT))
         return false;
-    if (packet->side == POL_SIDE_UNKNOWN)
+    if (side == POL_SIDE_UNKNOWN) {
         verdict->flags |= POL_V_SIDE_INFERRED;
-    if (tuple->dst_port == DNS_PORT && packet->side != POL_SIDE_OUTSIDE &&
-        dns_trusts(worker, &tuple->dst) && !answers_port_53(packet)) {
+        side = side_of_addresses(worker, tuple);
+    }
+    if (tuple->dst_port == DNS_PORT && side != POL_SIDE_OUTSIDE &&
+        dns_trusts(worker, &tuple->dst) && !answers_port_53(packet, side)) {
         verdict->side = POL_SIDE_INSIDE;
         return udp_query(worker, passage, verdict);
     }
-    if (tuple->src_port == DNS_PORT && packet->side != POL_SIDE_INSIDE &&
-        dns_trusts(worker, &tuple->src)) {
+    if (tuple->src_port == DNS_PORT && side != POL_SIDE_INSIDE && dns_trusts(worker, &tuple->src)) {
         verdict->side = POL_SIDE_OUTSIDE;
         return udp_answer(worker, passage, verdict);
     }
@@ -311,7 +314,7 @@ void dns_record_query(pol_worker *worker, const struct passage *passage, const p
     struct query query;
 
     if (!worker->opts.grants || verdict->action != POL_ALLOW || verdict->flags & POL_V_REPLY ||
-        packet->side == POL_SIDE_OUTSIDE || !dns_trusts(worker, &packet->tuple.dst) ||
+        verdict->side == POL_SIDE_OUTSIDE || !dns_trusts(worker, &packet->tuple.dst) ||
         !dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
         return;
     query.tuple = packet->tuple;

@@ -151,6 +151,8 @@ void count_packet(pol_worker *worker, const struct passage *passage, const pol_v
 
 /* Which side the packet came from, given or inferred; needs a policy if it has to be inferred. */
 void passage_side(const pol_worker *worker, struct passage *passage, pol_verdict *verdict);
+/* As the two addresses tell, without a port; POL_SIDE_UNKNOWN: they do not. Needs a policy. */
+enum pol_side side_of_addresses(const pol_worker *worker, const pol_tuple *tuple);
 
 /* --- control.c --- */
 
