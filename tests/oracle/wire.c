@@ -169,6 +169,70 @@ struct wire_flow *wire_find(struct wire *wire, const pol_packet *packet)
     return NULL;
 }
 
+/* --- sides with one port -------------------------------------------------------------------- */
+
+static uint8_t other_side(uint8_t side)
+{
+    return side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+}
+
+static bool is_inside(const struct wire *wire, const pol_addr *addr)
+{
+    bool inside = false;
+
+    for (uint32_t i = 0; i < wire->inside_count; i++)
+        inside |= prefix_has(&wire->inside[i], addr);
+    for (uint32_t i = 0; i < wire->list->count && wire->inside_count == 0; i++) {
+        const struct model_group *group = wire->list->steps[i].group;
+
+        for (int s = 0; group && s < group->source_count; s++)
+            inside |= prefix_has(&group->sources[s], addr);
+    }
+    return inside;
+}
+
+/* As the addresses tell; POL_SIDE_UNKNOWN: they do not. */
+static uint8_t told_side(const struct wire *wire, const pol_packet *packet)
+{
+    bool src = is_inside(wire, &packet->tuple.src), dst = is_inside(wire, &packet->tuple.dst);
+
+    if (src == dst)
+        return POL_SIDE_UNKNOWN;
+    return src ? POL_SIDE_INSIDE : POL_SIDE_OUTSIDE;
+}
+
+/* Of what belongs to no flow. Who opens one stands inside; a SYN+ACK answers one. */
+static uint8_t fresh_side(const struct wire *wire, const pol_packet *packet)
+{
+    const uint8_t both = POL_TCP_SYN | POL_TCP_ACK;
+    bool answers = packet->tuple.proto == TCP && (packet->tcp_flags & both) == both;
+    uint8_t told = told_side(wire, packet);
+
+    if (told != POL_SIDE_UNKNOWN)
+        return told;
+    return answers ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+}
+
+/* A flow keeps its sides, whatever a reload says of the addresses. */
+static uint8_t infer_side(struct wire *wire, const pol_packet *packet)
+{
+    const struct wire_flow *flow = wire_find(wire, packet);
+
+    if (!flow)
+        return fresh_side(wire, packet);
+    return is_forward(flow, packet) ? flow->side : other_side(flow->side);
+}
+
+/* Who asks a resolver stands inside, where addresses do not tell. */
+static uint8_t dns_side(const struct wire *wire, const pol_packet *packet)
+{
+    uint8_t told = told_side(wire, packet);
+
+    if (told != POL_SIDE_UNKNOWN)
+        return told;
+    return packet->tuple.dst_port == DNS_PORT ? POL_SIDE_INSIDE : POL_SIDE_OUTSIDE;
+}
+
 /* --- what the list says --------------------------------------------------------------------- */
 
 static bool by_default(const struct linear_outcome *out)
@@ -330,12 +394,12 @@ static bool is_syn(const pol_packet *packet)
 }
 
 /* The responder's SYN follows its flow and begins nothing; from outside it would, when the flow is
- * over. */
+ * over. With one port nobody knows that it came from there. */
 static bool opens_backwards(const struct wire *wire, const struct wire_flow *flow,
                             const pol_packet *packet, bool reply)
 {
     return reply && flow->tuple.proto == TCP && is_syn(packet) && flow->closing &&
-           packet->side == POL_SIDE_OUTSIDE && !wire->admit_outside;
+           packet->side == POL_SIDE_OUTSIDE && !wire->admit_outside && !wire->one_port;
 }
 
 static void known(struct wire *wire, struct wire_flow *flow, const pol_packet *packet,
@@ -462,13 +526,16 @@ static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tup
     note_room(wire, flow);
 }
 
-/* In the first minutes, what may be the reply of a flow that was there before. */
+/* In the first minutes, what may be the reply of a flow that was there before. Who sees one port
+ * only cannot have held the SYN back, so a SYN+ACK is one, too. */
 static bool may_be_reply(const struct wire *wire, const pol_packet *packet)
 {
     uint8_t proto = packet->tuple.proto;
 
     return wire->now < wire->begun + wire->times.midstream &&
-           (proto == UDP || (proto == TCP && !(packet->tcp_flags & POL_TCP_SYN)));
+           (proto == UDP ||
+            (proto == TCP && (!(packet->tcp_flags & POL_TCP_SYN) ||
+                              (wire->one_port && packet->tcp_flags & POL_TCP_ACK))));
 }
 
 static void fresh(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
@@ -489,6 +556,15 @@ static void fresh(struct wire *wire, const pol_packet *packet, struct wire_verdi
         out->reason = POL_WHY_OUTSIDE;
 }
 
+/* What begins anew on the tuple of another flow has its own side. */
+static void fresh_on_one_port(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
+{
+    pol_packet sided = *packet;
+
+    sided.side = out->side = fresh_side(wire, packet);
+    fresh(wire, &sided, out);
+}
+
 void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
 {
     struct wire_flow *flow = wire_find(wire, packet);
@@ -499,8 +575,10 @@ void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verd
     }
     if (flow)
         known(wire, flow, packet, out);
-    else
+    else if (!wire->one_port)
         fresh(wire, packet, out);
+    else
+        fresh_on_one_port(wire, packet, out);
 }
 
 /* --- pieces --------------------------------------------------------------------------------- */
@@ -560,6 +638,12 @@ static void add_piece(struct wire *wire, struct wire_datagram *datagram, const p
         *datagram = wire->datagrams[--wire->datagram_count];
 }
 
+static bool is_wrong_side(const struct wire *wire, const struct wire_datagram *datagram,
+                          const pol_packet *packet)
+{
+    return !wire->one_port && datagram->side != packet->side;
+}
+
 static void first_piece(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
 {
     struct wire_datagram *datagram;
@@ -567,7 +651,8 @@ static void first_piece(struct wire *wire, const pol_packet *packet, struct wire
 
     datagram = find_datagram(wire, packet);
     if (datagram) {
-        out->reason = datagram->side == packet->side ? POL_WHY_FRAGMENT : POL_WHY_WRONG_SIDE;
+        out->reason = is_wrong_side(wire, datagram, packet) ? POL_WHY_WRONG_SIDE : POL_WHY_FRAGMENT;
+        out->vague = true;
         return;
     }
     wire_ordinary(wire, packet, out);
@@ -587,10 +672,10 @@ static void first_piece(struct wire *wire, const pol_packet *packet, struct wire
 }
 
 /* It keeps its flow alive; what the datagram is to a grant, its first piece has been. */
-static void refresh(struct wire *wire, struct wire_flow *flow, const pol_packet *packet)
+static void refresh(struct wire *wire, struct wire_flow *flow, uint8_t side)
 {
     flow->last = wire->now;
-    if (packet->side == POL_SIDE_INSIDE)
+    if (side == POL_SIDE_INSIDE)
         flow->alive = wire->now;
 }
 
@@ -601,7 +686,8 @@ static void later_piece(struct wire *wire, const pol_packet *packet, struct wire
     struct wire_datagram *datagram = find_datagram(wire, packet);
     struct wire_flow *flow = datagram ? flow_of(wire, datagram->flow) : NULL;
 
-    if (datagram && datagram->side != packet->side) {
+    out->vague = true;
+    if (datagram && is_wrong_side(wire, datagram, packet)) {
         out->reason = POL_WHY_WRONG_SIDE;
         return;
     }
@@ -610,13 +696,32 @@ static void later_piece(struct wire *wire, const pol_packet *packet, struct wire
         return;
     }
     say(&datagram->out, 0, out);
-    out->vague = true;
     if (flow)
-        refresh(wire, flow, packet);
+        refresh(wire, flow, datagram->side);
     add_piece(wire, datagram, packet);
 }
 
 /* --- a packet ------------------------------------------------------------------------------- */
+
+static void decide(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
+                   struct wire_verdict *out)
+{
+    pol_packet sided = *packet;
+
+    if (wire->one_port)
+        sided.side = dns_side(wire, packet);
+    out->side = sided.side;
+    if (wire_dns(wire, &sided, message, out))
+        return;
+    if (wire->one_port)
+        out->side = sided.side = infer_side(wire, packet);
+    if (!(packet->marks & POL_MARK_FRAGMENT))
+        wire_ordinary(wire, &sided, out);
+    else if (packet->marks & POL_MARK_NO_L4)
+        later_piece(wire, &sided, out);
+    else
+        first_piece(wire, &sided, out);
+}
 
 void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
                  struct wire_verdict *out)
@@ -632,12 +737,7 @@ void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_
     wire->has_begun = true;
     wire_clock(wire);
     forget_datagrams(wire);
-    if (wire_dns(wire, packet, message, out))
-        return;
-    if (!(packet->marks & POL_MARK_FRAGMENT))
-        wire_ordinary(wire, packet, out);
-    else if (packet->marks & POL_MARK_NO_L4)
-        later_piece(wire, packet, out);
-    else
-        first_piece(wire, packet, out);
+    decide(wire, packet, message, out);
+    if (wire->one_port)
+        out->flags |= POL_V_SIDE_INFERRED;
 }

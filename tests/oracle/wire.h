@@ -77,6 +77,7 @@ struct wire_query {
     int name;
     pol_mono at;
     bool recorded; /* by packet rules: nobody gets the grants */
+    bool refused;  /* seen on one port: it would never have been asked */
     struct linear_query asked;
     uint32_t group_ids[GROUPS_MAX]; /* of asked.grantees, under the policy of that time */
 };
@@ -141,6 +142,7 @@ struct wire_verdict {
     uint8_t action, raw_action;
     uint16_t reason;
     uint32_t group, rule, flags;
+    uint8_t side;       /* enum pol_side, given or inferred */
     bool vague;         /* who decided, and by what way it passed, is not compared */
     uint64_t flow;      /* number of the flow that a grant must carry from now on, or 0 */
     uint32_t pin_count; /* the grants that may do so: any of them is right */
@@ -152,6 +154,9 @@ struct wire {
     uint64_t generation;
     struct wire_times times;
     bool admit_outside;
+    bool one_port;            /* sides are inferred */
+    const pol_prefix *inside; /* with one port; none: the sources of all groups */
+    uint32_t inside_count;
     uint32_t capacity;         /* flows there is room for */
     const pol_addr *resolvers; /* the trusted ones */
     uint32_t resolver_count;

@@ -217,6 +217,7 @@ static void let_through(struct wire *wire, const pol_tuple *tuple,
         .name = message->name,
         .at = wire->now,
         .recorded = recorded,
+        .refused = asked->action != POL_ALLOW && !recorded,
         .asked = *asked,
     };
     for (uint32_t i = 0; i < asked->grantee_count; i++)
@@ -307,7 +308,7 @@ static void judge_query(struct wire *wire, const pol_packet *packet,
     } else {
         wire_ordinary(wire, packet, out);
     }
-    if (out->action == POL_ALLOW)
+    if (out->action == POL_ALLOW || (wire->one_port && has_a_say(&asked)))
         let_through(wire, &packet->tuple, message, &asked, !has_a_say(&asked));
     else
         take_back(wire, packet, message);
@@ -341,6 +342,12 @@ static void judge_answer(struct wire *wire, const pol_packet *packet,
     }
     copy = *query;
     *query = wire->queries[--wire->query_count];
+    if (copy.refused) {
+        answer_for_query(&copy.asked, out);
+        out->action = POL_DENY;
+        out->flags = POL_V_REPLY;
+        return;
+    }
     learn(wire, &copy, message);
     if (copy.recorded) { /* its flow was opened by packet rules and carries the answer */
         wire_ordinary(wire, packet, out);

@@ -16,8 +16,8 @@
 
 enum { WORLD_STEPS = 250, JSON_BYTES = 1 << 20, STORY = 1 << 18, EVENTS = 64 };
 
-static const uint32_t flags_compared =
-    POL_V_OPENED | POL_V_KNOWN | POL_V_REPLY | POL_V_REJUDGED | POL_V_AUDIT | POL_V_NAMED;
+static const uint32_t flags_compared = POL_V_OPENED | POL_V_KNOWN | POL_V_REPLY | POL_V_REJUDGED |
+                                       POL_V_AUDIT | POL_V_NAMED | POL_V_SIDE_INFERRED;
 
 static struct {
     struct model models[2];
@@ -29,6 +29,7 @@ static struct {
     pol_worker *worker;
     bool ticked;
     bool tight; /* few flows have room, and time runs by whole seconds: see draw_tight() */
+    pol_prefix inside[2];
     struct wire wire;
     struct wire_world world;
     struct wire_verdict expected;
@@ -84,8 +85,8 @@ static void tell_packet(const pol_packet *packet)
     pol_addr_format(&packet->tuple.src, src);
     pol_addr_format(&packet->tuple.dst, dst);
     tell("t=%.3f %s %s:%u > %s:%u proto %u", (double)run.wire.now / 1e9,
-         packet->side == POL_SIDE_OUTSIDE ? "outside" : "inside", src, packet->tuple.src_port, dst,
-         packet->tuple.dst_port, packet->tuple.proto);
+         run.expected.side == POL_SIDE_OUTSIDE ? "outside" : "inside", src, packet->tuple.src_port,
+         dst, packet->tuple.dst_port, packet->tuple.proto);
     if (packet->tuple.proto == 6)
         tell(" flags 0x%02x seq %u ack %u", packet->tcp_flags, packet->tcp_seq, packet->tcp_ack);
     if (packet->payload.len)
@@ -254,6 +255,8 @@ static bool same_decision(const pol_verdict *verdict)
         return differs("the reason");
     if (expected->vague)
         return true;
+    if (verdict->side != expected->side)
+        return differs("the side");
     if (verdict->group != expected->group || verdict->rule != expected->rule)
         return differs("group or rule");
     return (verdict->flags & flags_compared) == expected->flags || differs("a flag");
@@ -420,12 +423,31 @@ static bool make_engine(void)
     options.sni_check = POL_SNI_OFF;
     options.trusted_resolvers = resolvers;
     options.trusted_resolver_count = 2;
+    options.inside = run.wire.inside;
+    options.inside_count = run.wire.inside_count;
     options.inside_resolvers = run.wire.inside_resolver;
     options.inside_resolver_count = run.wire.inside_resolver != NULL;
     if (pol_grants_new(run.ctx, &grants_options, &run.grants) != POL_OK)
         return differs("pol_grants_new");
     options.grants = run.grants;
     return pol_worker_new(run.ctx, &options, &run.worker) == POL_OK || differs("pol_worker_new");
+}
+
+/* A pair of ports, or one. What is inside is a list, some of the sources, or all of them. */
+static void draw_ports(struct draw *draw)
+{
+    const struct model *model = &run.models[0];
+
+    run.wire.one_port = draw_percent(draw, 30);
+    run.wire.inside = run.inside;
+    run.wire.inside_count = run.wire.one_port ? draw_below(draw, 3) : 0;
+    for (uint32_t i = 0; i < run.wire.inside_count; i++) {
+        const struct model_group *group = &model->groups[draw_below(draw, model->group_count)];
+
+        run.inside[i] = draw_percent(draw, 70)
+                            ? group->sources[draw_below(draw, group->source_count)]
+                            : draw_prefix(draw, draw_percent(draw, 50));
+    }
 }
 
 static bool begin(uint64_t seed)
@@ -455,6 +477,7 @@ static bool begin(uint64_t seed)
     run.world.resolvers = resolvers;
     wire_world_begin(&run.world, &run.models[0]);
     wire->inside_resolver = draw_percent(draw, 30) ? &run.world.clients[0] : NULL;
+    draw_ports(draw);
     return compile(0) && compile(1) && make_engine() && reload();
 }
 

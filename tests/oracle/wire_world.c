@@ -821,5 +821,7 @@ void wire_world_next(struct wire_world *world)
     if (draw_percent(&world->draw, 2))
         world->packet.side =
             world->packet.side == POL_SIDE_INSIDE ? POL_SIDE_OUTSIDE : POL_SIDE_INSIDE;
+    if (world->wire->one_port)
+        world->packet.side = POL_SIDE_UNKNOWN;
     measure(&world->packet);
 }
