@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+/* No struct of ours will ever be that long: a size that nobody has filled in must not make us read
+ * what is far behind the struct. */
+enum { OPTIONS_MAX = 4096 };
+
 int abi_options(void *own, size_t own_size, const void *given, size_t minimum)
 {
     const uint8_t *bytes = given;
@@ -11,7 +15,7 @@ int abi_options(void *own, size_t own_size, const void *given, size_t minimum)
     if (!given)
         return POL_OK;
     memcpy(&size, given, sizeof(size));
-    if (size < minimum)
+    if (size < minimum || size > OPTIONS_MAX)
         return POL_E_ABI;
     for (size_t i = own_size; i < size; i++) {
         if (bytes[i])
@@ -23,6 +27,8 @@ int abi_options(void *own, size_t own_size, const void *given, size_t minimum)
 
 void abi_defaults(void *given, size_t given_size, const void *defaults, size_t own_size)
 {
+    if (given_size < sizeof(given_size))
+        return;
     memset(given, 0, given_size);
     memcpy(given, defaults, given_size < own_size ? given_size : own_size);
     memcpy(given, &given_size, sizeof(given_size));

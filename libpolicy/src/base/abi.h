@@ -14,7 +14,8 @@
  * minimum is the size of the first published form. POL_OK or POL_E_ABI. */
 int abi_options(void *own, size_t own_size, const void *given, size_t minimum);
 
-/* Sets the caller's struct to the defaults for as many octets as it has, and its size field. */
+/* Sets the caller's struct to the defaults for as many octets as it has, and its size field; one
+ * that has no room for that is left alone. */
 void abi_defaults(void *given, size_t given_size, const void *defaults, size_t own_size);
 
 #endif

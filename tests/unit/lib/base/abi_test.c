@@ -63,6 +63,26 @@ Test(abi, a_struct_below_the_first_form_is_refused)
     cr_expect_eq(own.a, 10);
 }
 
+Test(abi, a_size_that_nobody_filled_in_is_not_believed)
+{
+    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 20, 5000};
+    struct second own = defaults, given = {0};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        given.size = sizes[i];
+        cr_expect_eq(abi_options(&own, sizeof(own), &given, sizeof(given)), POL_E_ABI);
+    }
+}
+
+Test(abi, defaults_are_not_written_where_not_even_the_size_fits)
+{
+    uint64_t little = 7;
+
+    abi_defaults(&little, 0, &defaults, sizeof(defaults));
+    abi_defaults(&little, sizeof(size_t) - 1, &defaults, sizeof(defaults));
+    cr_expect_eq(little, 7);
+}
+
 Test(abi, defaults_fill_what_the_caller_has_and_no_more)
 {
     struct third longer;
