@@ -31,8 +31,10 @@ extern "C" {
 #define POL_API
 #endif
 
-/** Nanoseconds on one monotonic clock of the caller's choosing; the library never reads a clock.
- *  A value smaller than the last one an object has seen is treated as that last one. */
+/** Nanoseconds on one monotonic clock of the caller's choosing, which may begin anywhere below
+ *  POL_NEVER; the library never reads a clock. A value smaller than the last one an object has seen
+ *  is treated as that last one. Durations are of this type too: POL_NEVER has no end, and what would
+ *  run out behind the end of the clock does not run out. */
 typedef uint64_t pol_mono;
 
 /** Milliseconds since 1970-01-01 00:00 UTC. */

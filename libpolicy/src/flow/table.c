@@ -335,8 +335,10 @@ pol_mono flow_next_due(const struct flow_table *table)
     if (table->count == 0)
         return POL_NEVER;
     for (uint64_t i = 0; i < WHEEL_SLOTS; i++) {
-        if (table->wheel[(table->wheel_second + i) % WHEEL_SLOTS] != POL_NONE)
-            return (table->wheel_second + i) * POL_SECONDS;
+        uint64_t second = table->wheel_second + i;
+
+        if (table->wheel[second % WHEEL_SLOTS] != POL_NONE)
+            return second < POL_NEVER / POL_SECONDS ? second * POL_SECONDS : POL_NEVER;
     }
     return POL_NEVER;
 }

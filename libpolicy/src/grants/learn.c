@@ -54,7 +54,7 @@ static bool settled(const pol_grants *grants, const struct set *set, const struc
     pol_mono answered = GET(grants->slots[index].answered);
 
     return best->index != POL_NONE && set->strays == 0 && answered >= best->used &&
-           (best->gone || set->none_gone == now || add_time(answered, idle) > now);
+           (best->gone || set->none_gone == now || mono_after(answered, idle) > now);
 }
 
 /* Who goes next is known, and where it is listed; see fetch_ahead(). */
@@ -368,8 +368,8 @@ int pol_grants_restore(pol_grants *grants, const pol_grant *given, pol_mono now)
     if (grant.used < grant.answered)
         grant.used = grant.answered;
     now = advance(grants, now);
-    if (add_time(grant.answered, clamp_ttl(grants, grant.ttl)) <= now &&
-        add_time(grant.used, idle) <= now)
+    if (mono_after(grant.answered, clamp_ttl(grants, grant.ttl)) <= now &&
+        mono_after(grant.used, idle) <= now)
         return POL_E_NOTFOUND;
     work = begin_work(now, grants_name_hash(grants, (pol_str){grant.name, grant.name_len}));
     lock(grants);
@@ -390,7 +390,7 @@ static bool expire_slot(pol_grants *grants, uint32_t index, pol_mono now)
         BUMP(grants->gone);
         BUMP(grants->stat_expired);
     }
-    return now >= add_time(live_until(grants, slot), GONE_MEMORY) && slot_release(grants, index);
+    return now >= mono_after(live_until(grants, slot), GONE_MEMORY) && slot_release(grants, index);
 }
 
 size_t pol_grants_expire(pol_grants *grants, pol_mono now, size_t budget)

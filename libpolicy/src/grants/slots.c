@@ -335,7 +335,7 @@ static void set_terms(const pol_grants *grants, struct slot *slot, const pol_gra
     SET(slot->learned, grant->learned);
     SET(slot->answered, grant->answered);
     SET(slot->used, grant->used);
-    SET(slot->until, add_time(grant->answered, clamp_ttl(grants, grant->ttl)));
+    SET(slot->until, mono_after(grant->answered, clamp_ttl(grants, grant->ttl)));
 }
 
 static void slot_fill(pol_grants *grants, uint32_t index, const pol_grant *grant, uint64_t hash)
@@ -390,7 +390,7 @@ static bool slot_take_over(pol_grants *grants, struct slot *slot, const pol_gran
 /* The newest answer extends the lifetime, never shortens it. */
 static void slot_extend(pol_grants *grants, struct slot *slot, const pol_grant *grant)
 {
-    pol_mono until = add_time(grant->answered, clamp_ttl(grants, grant->ttl));
+    pol_mono until = mono_after(grant->answered, clamp_ttl(grants, grant->ttl));
 
     SET(slot->kind, grant->kind);
     if (grant->two_way)

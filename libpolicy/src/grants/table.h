@@ -47,6 +47,7 @@
 
 #include "base/ctx.h"
 #include "base/hash.h"
+#include "base/mono.h"
 #include "grants/grants.h"
 
 enum { STRIPES = 1024, NAME_WORDS = (POL_NAME_MAX + 1) / 8 };
@@ -146,11 +147,6 @@ struct pol_grants {
 
 /* --- time ----------------------------------------------------------------------------------- */
 
-static inline pol_mono add_time(pol_mono moment, pol_mono duration)
-{
-    return moment > POL_NEVER - 1 - duration ? POL_NEVER - 1 : moment + duration;
-}
-
 /* Readers look at the clock but leave its line alone. */
 static inline pol_mono not_before(const pol_grants *grants, pol_mono now)
 {
@@ -172,7 +168,7 @@ static inline pol_mono live_until(const pol_grants *grants, const struct slot *s
 {
     pol_mono idle = GET(slot->two_way) ? grants->opts.idle_two_way : grants->opts.idle;
     pol_mono until = GET(slot->until);
-    pol_mono used = add_time(GET(slot->used), idle);
+    pol_mono used = mono_after(GET(slot->used), idle);
 
     return until > used ? until : used;
 }

@@ -344,10 +344,10 @@ static void learn_dhcp(pol_worker *worker, const pol_packet *packet,
                        const struct dhcp_message *message)
 {
     struct member_key key = request_key(packet, message);
-    pol_mono until = worker->now + message->lease * POL_SECONDS;
+    pol_mono until = mono_after(worker->now, message->lease * POL_SECONDS);
 
     if (message->op == DHCP_REQUEST) {
-        put(worker, &worker->dhcp_requests, &key, worker->now + REQUEST_TIME);
+        put(worker, &worker->dhcp_requests, &key, mono_after(worker->now, REQUEST_TIME));
     } else if (message->lease > 0 && message->type != DHCP_NAK &&
                was_asked(worker, packet, message)) {
         learn_server(worker, packet, &packet->tuple.src, until);
@@ -373,7 +373,7 @@ static void learn_groups(pol_worker *worker, const pol_packet *packet)
 
         key.who = packet->tuple.src;
         if (change.joins)
-            put(worker, &worker->members, &key, worker->now + MEMBERSHIP_TIME);
+            put(worker, &worker->members, &key, mono_after(worker->now, MEMBERSHIP_TIME));
         else
             members_remove(&worker->members, &key);
     }

@@ -566,7 +566,7 @@ static pol_mono due(const pol_worker *worker, uint32_t slot)
 {
     if (slot == POL_NONE)
         return POL_NEVER;
-    return worker->dns_streams.streams[slot].since + worker->opts.tls_timeout;
+    return mono_after(worker->dns_streams.streams[slot].since, worker->opts.tls_timeout);
 }
 
 /* A message under way, or one that is not acknowledged, has only so much time; each direction its

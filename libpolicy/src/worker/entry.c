@@ -29,7 +29,7 @@ static pol_mono idle_time(const pol_worker *worker, const struct flow *flow)
 
 pol_mono silent_until(const pol_worker *worker, const struct flow *flow)
 {
-    return flow->alive + idle_time(worker, flow);
+    return mono_after(flow->alive, idle_time(worker, flow));
 }
 
 pol_mono flow_deadline(const pol_worker *worker, const struct flow *flow)

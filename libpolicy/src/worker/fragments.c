@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/mono.h"
 
 /* RFC 8200 4.5; RFC 1122 3.3.2 asks for 60 to 120 seconds. */
 #define REASSEMBLY_TIME (60 * POL_SECONDS)
@@ -58,7 +59,7 @@ struct fragment *fragments_find(struct fragments *fragments, const pol_packet *p
         index = aged_after(&fragments->aged, index);
     if (index == POL_NONE)
         return NULL;
-    if (now < fragments->entries[index].seen + REASSEMBLY_TIME)
+    if (now < mono_after(fragments->entries[index].seen, REASSEMBLY_TIME))
         return &fragments->entries[index];
     aged_remove(&fragments->aged, index);
     return NULL;
@@ -68,7 +69,8 @@ pol_mono fragments_deadline(const struct fragments *fragments)
 {
     uint32_t oldest = fragments->aged.oldest;
 
-    return oldest == POL_NONE ? POL_NEVER : fragments->entries[oldest].seen + REASSEMBLY_TIME;
+    return oldest == POL_NONE ? POL_NEVER
+                              : mono_after(fragments->entries[oldest].seen, REASSEMBLY_TIME);
 }
 
 struct fragment *fragments_begin(struct fragments *fragments, const pol_packet *packet,

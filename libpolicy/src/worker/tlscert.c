@@ -29,7 +29,7 @@ void certificate_await(pol_worker *worker, uint32_t index)
         return;
     }
     flow->client_left = HELLO_BYTES;
-    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow->tls_deadline = mono_after(worker->now, worker->opts.tls_timeout);
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 
@@ -56,7 +56,7 @@ static void guard(pol_worker *worker, uint32_t index, size_t len)
 
     worker->flights.streams[flow->reply_stream].done = (uint32_t)len;
     flow->guarded |= GUARD_SERVER;
-    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow->tls_deadline = mono_after(worker->now, worker->opts.tls_timeout);
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 

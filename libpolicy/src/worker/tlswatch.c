@@ -34,7 +34,7 @@ void tls_guard(pol_worker *worker, uint32_t index)
         return;
     }
     flow->guarded |= GUARD_CLIENT;
-    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow->tls_deadline = mono_after(worker->now, worker->opts.tls_timeout);
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 
@@ -97,7 +97,7 @@ static void begin_deadline(pol_worker *worker, uint32_t index)
 
     if (flow->tls_deadline != POL_NEVER)
         return;
-    flow->tls_deadline = worker->now + worker->opts.tls_timeout;
+    flow->tls_deadline = mono_after(worker->now, worker->opts.tls_timeout);
     flow_schedule(&worker->flows, index, flow_deadline(worker, flow));
 }
 

@@ -287,7 +287,7 @@ pol_mono pol_worker_deadline(const pol_worker *worker)
     uint32_t oldest = worker->queries.aged.oldest;
 
     if (oldest != POL_NONE)
-        query = worker->queries.entries[oldest].asked + worker->opts.query_timeout;
+        query = mono_after(worker->queries.entries[oldest].asked, worker->opts.query_timeout);
     if (fragments_deadline(&worker->fragments) < query)
         query = fragments_deadline(&worker->fragments);
     return flows < query ? flows : query;

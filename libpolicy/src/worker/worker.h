@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "base/mono.h"
 #include "flow/stream.h"
 #include "flow/table.h"
 #include "flow/tcp.h"

@@ -100,6 +100,25 @@ static const struct {
     {300, 0, 86400 * S, 1050 * S, false, 1300 * S},
 };
 
+Test(grants, a_duration_without_end_never_runs_out)
+{
+    static const size_t fields[] = {offsetof(pol_grants_options, idle),
+                                    offsetof(pol_grants_options, ttl_min)};
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+        pol_mono *field = (pol_mono *)((char *)&options + fields[i]), before = *field;
+
+        *field = POL_NEVER;
+        make();
+        learn(1, "a.example", 1, 60, 1000 * S);
+        cr_expect_eq(state(1, 1, 1000 * S), POL_GRANT_LIVE, "%zu", i);
+        cr_expect_eq(state(1, 1, INT64_MAX), POL_GRANT_LIVE, "%zu", i);
+        pol_grants_free(grants);
+        grants = NULL;
+        *field = before;
+    }
+}
+
 Test(grants, live_until_the_later_of_answer_and_use)
 {
     for (size_t i = 0; i < sizeof(lifetimes) / sizeof(*lifetimes); i++) {

@@ -105,6 +105,71 @@ Test(worker, flush_ends_what_the_ring_has_room_for)
     cr_assert_eq(ended, 20);
 }
 
+/* Every duration that an option can have. */
+static void set_durations(pol_worker_options *options, pol_mono duration)
+{
+    options->idle = (pol_idle){duration, duration, duration, duration,
+                               duration, duration, duration, duration};
+    options->query_timeout = options->tls_timeout = options->midstream_window = duration;
+}
+
+Test(worker, a_duration_without_end_never_runs_out)
+{
+    pol_packet udp = packet_udp("10.0.0.5", 40000, "192.0.2.1", 123, (pol_bytes){NULL, 0});
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.1", 443), begun, query;
+    struct dnsmsg message;
+    pol_bytes hello = rig_hello("a.example");
+    pol_addr resolver = addr_from("192.0.2.53");
+
+    set_durations(rig_options(&rig), POL_NEVER);
+    rig_options(&rig)->trusted_resolvers = &resolver;
+    rig_options(&rig)->trusted_resolver_count = 1;
+    rig_start(&rig, "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']"
+                    "},'rules':[{'id':'u','action':'allow','match':{'proto':'udp'}},{'id':'n',"
+                    "'action':'allow','match':{'dns_hostname':'^b\\\\.example$'}},{'id':'t','action':"
+                    "'allow','match':{'proto':'tcp','tls':{'sni':{'exact':['a.example']}}}}]}]}");
+    cr_assert_eq(rig_judge(&rig, &udp), POL_ALLOW);
+    cr_assert_eq(rig_judge(&rig, &syn), POL_PENDING);
+    hello.len /= 2;
+    begun = rig_data(&syn, hello);
+    cr_assert_eq(rig_judge(&rig, &begun), POL_PENDING);
+    dnsmsg_query(&message, "b.example", 1, 7, 0);
+    query = packet_udp("10.0.0.5", 40001, "192.0.2.53", 53,
+                       (pol_bytes){message.bytes, message.len});
+    cr_assert_eq(rig_judge(&rig, &query), POL_ALLOW);
+
+    cr_assert_gt(pol_worker_deadline(rig.worker), rig.now);
+    rig.now += UINT64_C(100) * 365 * 86400 * POL_SECONDS;
+    cr_expect_eq(pol_worker_tick(rig.worker, rig.now, 1), 1); /* looked at, and put back */
+    pol_worker_tick(rig.worker, rig.now, 100);
+    cr_expect_eq(pol_worker_flow_count(rig.worker), 2);
+    rig_judge(&rig, &begun);
+    cr_expect_eq(rig.verdict.action, POL_PENDING);
+    cr_expect(rig.verdict.flags & POL_V_KNOWN);
+}
+
+/* A clock may begin anywhere; what would run out behind its end does not run out. */
+Test(worker, a_clock_may_stand_anywhere)
+{
+    static const pol_mono clocks[] = {0, 1, INT64_MAX, POL_NEVER - 40 * POL_SECONDS, POL_NEVER - 1};
+
+    for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+        pol_packet packet = packet_udp("10.0.0.5", 40000, "192.0.2.1", 123, (pol_bytes){NULL, 0});
+        pol_mono deadline;
+
+        rig_start(&rig, "{'default_policy':'allow'}");
+        rig.now = clocks[i];
+        cr_expect_eq(rig_judge(&rig, &packet), POL_ALLOW, "%zu", i);
+        cr_expect(rig.verdict.flags & POL_V_OPENED, "%zu", i);
+        deadline = pol_worker_deadline(rig.worker);
+        cr_expect_gt(deadline, rig.now, "%zu", i);
+        cr_expect_eq(pol_worker_tick(rig.worker, rig.now, 100), 0, "%zu", i);
+        cr_expect_eq(rig_judge(&rig, &packet), POL_ALLOW, "%zu", i);
+        cr_expect(rig.verdict.flags & POL_V_KNOWN, "%zu", i);
+        rig_stop(&rig);
+    }
+}
+
 Test(worker, nothing_is_freed_when_there_is_nothing)
 {
     pol_worker_free(NULL);
