@@ -62,8 +62,10 @@ typedef struct pol_dns_learned {
  *
  * @return POL_OK         the answer may be sent
  *         POL_E_FORMAT   not a response to this query, or malformed; nothing was learned
- *         POL_E_FULL     no room for at least one address: answer SERVFAIL instead
- *         POL_E_INVALID  the worker has no grant table
+ *         POL_E_FULL     no room for at least one address: answer SERVFAIL instead. What had room
+ *                        is learned, and *ret_learned says so
+ *         POL_E_INVALID  the worker has no grant table, or @p query is none that pol_dns_decide()
+ *                        has written; nothing was learned
  *
  * Thread class: of @p worker; learner of its grants. Allocates nothing.
  */

@@ -406,7 +406,8 @@ int pol_dns_learn(pol_worker *worker, const pol_dns_query *query, pol_bytes answ
     struct grants_learned learned;
     struct dns_answer walked;
 
-    if (!worker->opts.grants)
+    if (!worker->opts.grants || query->grantee_count > POL_DNS_GRANTEES ||
+        query->kind > POL_GRANT_RECORDED)
         return POL_E_INVALID;
     if (now > worker->now)
         worker->now = now;

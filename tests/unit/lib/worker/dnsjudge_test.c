@@ -189,6 +189,28 @@ Test(dnsjudge, answer_without_room_is_said_to_be_so)
                  POL_E_FULL);
 }
 
+/* It may come back from a caller's own store. */
+Test(dnsjudge, a_query_that_nobody_judged_teaches_nothing)
+{
+    pol_bytes answer;
+    pol_dns_query asked;
+
+    rig_start(&rig, POLICY(GROUP("g", "enforce", "", HOST("a", "allow", ".*"))));
+    cr_assert_eq(rig_ask(&rig, "10.0.0.5", "a.example"), POL_ALLOW);
+    dnsmsg_response(&rig.answer, &rig.asked, 0);
+    dnsmsg_address(&rig.answer, "a.example", 60, "192.0.2.1");
+    answer = (pol_bytes){rig.answer.bytes, rig.answer.len};
+
+    asked = rig.query;
+    asked.grantee_count = POL_DNS_GRANTEES + 1;
+    cr_expect_eq(pol_dns_learn(rig.worker, &asked, answer, rig.now, &rig.learned), POL_E_INVALID);
+    asked = rig.query;
+    asked.kind = POL_GRANT_RECORDED + 1;
+    cr_expect_eq(pol_dns_learn(rig.worker, &asked, answer, rig.now, &rig.learned), POL_E_INVALID);
+    cr_expect_eq(pol_dns_learn(rig.worker, &rig.query, answer, rig.now, &rig.learned), POL_OK);
+    cr_expect_eq(rig.learned.added, 1);
+}
+
 Test(dnsjudge, an_answer_that_is_none_teaches_nothing_and_is_counted)
 {
     static const char count[] = "dns_upstream_mismatch_total";
