@@ -11,7 +11,8 @@
  *  - outputs come last; ret_x is written on success only, reterr_x on failure only
  *  - T **ret_t means the caller owns the result and releases it with the function named there;
  *    a returned pointer is borrowed from the object it was asked of
- *  - every _free and _unref accepts NULL
+ *  - every _free and _unref accepts NULL; what an object needs of others it keeps alive itself, so
+ *    they may be released in any order
  *  - option structs begin with their size and are prepared with their _init function, which fills
  *    in the defaults; a newer library accepts an older, shorter struct
  */

@@ -80,7 +80,12 @@ POL_API void pol_grants_options_init(pol_grants_options *opts, size_t size);
  */
 POL_API int pol_grants_new(pol_ctx *ctx, const pol_grants_options *opts, pol_grants **ret_grants);
 
-/** Frees the table. No worker may be attached any more. */
+/**
+ * Gives the table up. It is freed with the last worker that is attached to it, or now if there is
+ * none; the caller must not use it any more.
+ *
+ * Thread class: any thread.
+ */
 POL_API void pol_grants_free(pol_grants *grants);
 
 /** One grant, copied out. Moments are on the caller's monotonic clock. */

@@ -300,8 +300,8 @@ typedef struct pol_worker_options {
     const pol_addr *inside_resolvers; /* resolvers that ask on behalf of others: their queries are
                                          judged against the hostname rules of all groups */
     size_t inside_resolver_count; /* of inside_resolvers */
-    pol_grants *grants;        /* may be NULL: no names. Must outlive the worker, which is a reader
-                                  and, for DNS, a learner of it */
+    pol_grants *grants;        /* may be NULL: no names. The worker keeps it until it is freed
+                                  itself, and is a reader and, for DNS, a learner of it */
     const pol_addr *own;       /* addresses of this host: special, like private ones: a name opens
                                   them only where the rule lists them, too */
     size_t own_count;          /* of own */
@@ -333,7 +333,7 @@ POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
 POL_API int pol_worker_new(pol_ctx *ctx, const pol_worker_options *opts, pol_worker **ret_worker);
 
 /** Frees the worker, its flows and the events that were not drained. Its flows are taken off their
- *  grants, so the grant table must still be there. */
+ *  grants. Only its own thread may do so, with nobody in pol_counters_add(). */
 POL_API void pol_worker_free(pol_worker *worker);
 
 /**

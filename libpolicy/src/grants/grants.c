@@ -94,6 +94,7 @@ int pol_grants_new(pol_ctx *ctx, const pol_grants_options *given, pol_grants **r
     grants = mem_zalloc(mem, sizeof(*grants));
     if (!grants)
         goto out;
+    atomic_init(&grants->refs, 1);
     grants->ctx = pol_ctx_ref(ctx);
     grants->opts = opts;
     grants->mask = index_size(2 * opts.capacity) - 1;
@@ -111,18 +112,12 @@ out:
     return rc;
 }
 
-void pol_grants_free(pol_grants *grants)
+static void free_table(pol_grants *grants)
 {
-    const pol_mem *mem;
-    size_t capacity, size;
-    pol_ctx *ctx;
+    size_t capacity = grants->opts.capacity, size = (size_t)grants->mask + 1;
+    pol_ctx *ctx = grants->ctx;
+    const pol_mem *mem = &ctx->mem;
 
-    if (!grants)
-        return;
-    ctx = grants->ctx;
-    mem = &ctx->mem;
-    capacity = grants->opts.capacity;
-    size = (size_t)grants->mask + 1;
     mem_free(mem, grants->slots, capacity * sizeof(*grants->slots));
     mem_free(mem, grants->names, capacity * sizeof(*grants->names));
     mem_free(mem, grants->sets, SET_KINDS * capacity * sizeof(*grants->sets));
@@ -134,6 +129,18 @@ void pol_grants_free(pol_grants *grants)
     mem_free(mem, grants->ranks, (capacity + 1) * sizeof(*grants->ranks));
     mem_free(mem, grants, sizeof(*grants));
     pol_ctx_unref(ctx);
+}
+
+void grants_ref(pol_grants *grants)
+{
+    if (grants)
+        atomic_fetch_add_explicit(&grants->refs, 1, memory_order_relaxed);
+}
+
+void pol_grants_free(pol_grants *grants)
+{
+    if (grants && atomic_fetch_sub_explicit(&grants->refs, 1, memory_order_acq_rel) == 1)
+        free_table(grants);
 }
 
 size_t grants_memory(const pol_grants *grants)

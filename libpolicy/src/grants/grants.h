@@ -60,6 +60,9 @@ void grants_touch(pol_grants *grants, uint32_t slot, pol_mono now, bool two_way)
 void grants_learn(pol_grants *grants, const struct grants_lesson *lesson, pol_mono now,
                   struct grants_learned *ret_learned);
 
+/* A worker holds one until it is freed; pol_grants_free() gives it back. NULL is fine. */
+void grants_ref(pol_grants *grants);
+
 size_t grants_memory(const pol_grants *grants);
 
 #endif

@@ -104,6 +104,7 @@ struct set {
 };
 
 struct pol_grants {
+    atomic_uint refs; /* the owner's, and one of each worker */
     pol_ctx *ctx;
     pol_grants_options opts;
     uint32_t mask; /* of every hash index but that of the sets */

@@ -186,6 +186,7 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
     worker->started = POL_NEVER;
     worker->signatures = SIGNATURES_AT_ONCE;
     worker->walker.grants = opts.grants;
+    grants_ref(opts.grants);
     arena_init(&worker->arena, &ctx->mem);
     rc = build_sets(worker, &opts);
     if (rc == POL_OK)
@@ -240,6 +241,7 @@ void pol_worker_free(pol_worker *worker)
     regex_scratch_free(worker->walker.scratch);
     arena_fini(&worker->arena);
     pol_policy_unref(worker->policy);
+    pol_grants_free(worker->opts.grants);
     mem_free(mem, worker, sizeof(*worker));
     pol_ctx_unref(ctx);
 }

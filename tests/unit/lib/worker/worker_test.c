@@ -108,8 +108,8 @@ Test(worker, flush_ends_what_the_ring_has_room_for)
 /* Every duration that an option can have. */
 static void set_durations(pol_worker_options *options, pol_mono duration)
 {
-    options->idle = (pol_idle){duration, duration, duration, duration,
-                               duration, duration, duration, duration};
+    options->idle =
+        (pol_idle){duration, duration, duration, duration, duration, duration, duration, duration};
     options->query_timeout = options->tls_timeout = options->midstream_window = duration;
 }
 
@@ -124,18 +124,19 @@ Test(worker, a_duration_without_end_never_runs_out)
     set_durations(rig_options(&rig), POL_NEVER);
     rig_options(&rig)->trusted_resolvers = &resolver;
     rig_options(&rig)->trusted_resolver_count = 1;
-    rig_start(&rig, "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']"
-                    "},'rules':[{'id':'u','action':'allow','match':{'proto':'udp'}},{'id':'n',"
-                    "'action':'allow','match':{'dns_hostname':'^b\\\\.example$'}},{'id':'t','action':"
-                    "'allow','match':{'proto':'tcp','tls':{'sni':{'exact':['a.example']}}}}]}]}");
+    rig_start(&rig,
+              "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']"
+              "},'rules':[{'id':'u','action':'allow','match':{'proto':'udp'}},{'id':'n',"
+              "'action':'allow','match':{'dns_hostname':'^b\\\\.example$'}},{'id':'t','action':"
+              "'allow','match':{'proto':'tcp','tls':{'sni':{'exact':['a.example']}}}}]}]}");
     cr_assert_eq(rig_judge(&rig, &udp), POL_ALLOW);
     cr_assert_eq(rig_judge(&rig, &syn), POL_PENDING);
     hello.len /= 2;
     begun = rig_data(&syn, hello);
     cr_assert_eq(rig_judge(&rig, &begun), POL_PENDING);
     dnsmsg_query(&message, "b.example", 1, 7, 0);
-    query = packet_udp("10.0.0.5", 40001, "192.0.2.53", 53,
-                       (pol_bytes){message.bytes, message.len});
+    query =
+        packet_udp("10.0.0.5", 40001, "192.0.2.53", 53, (pol_bytes){message.bytes, message.len});
     cr_assert_eq(rig_judge(&rig, &query), POL_ALLOW);
 
     cr_assert_gt(pol_worker_deadline(rig.worker), rig.now);
@@ -174,6 +175,29 @@ Test(worker, nothing_is_freed_when_there_is_nothing)
 {
     pol_worker_free(NULL);
     pol_grants_free(NULL);
+}
+
+/* Flows hold grants, and are let go of when the worker is freed. */
+Test(worker, objects_may_be_freed_in_any_order)
+{
+    pol_packet syn = rig_syn("10.0.0.5", 40000, "192.0.2.1", 80);
+    pol_worker *second;
+    pol_grants *grants;
+
+    rig_start(&rig, "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':['10.0.0.0/8']"
+                    "},'rules':[{'id':'n','action':'allow','match':{'dns_hostname':'.*'}}]}]}");
+    cr_assert_eq(pol_worker_new(rig.ctx, &rig.options, &second), POL_OK);
+    rig_learn(&rig, "10.0.0.5", "a.example", "192.0.2.1", 60);
+    cr_assert_eq(rig_judge(&rig, &syn), POL_ALLOW);
+    grants = rig.grants;
+    rig.grants = NULL;
+    pol_grants_free(grants);
+    pol_ctx_unref(rig.ctx);
+    rig.ctx = NULL;
+    pol_worker_free(second);
+    cr_expect_eq(rig_judge(&rig, &syn), POL_ALLOW);
+    pol_worker_free(rig.worker);
+    rig.worker = NULL;
 }
 
 Test(worker, memory_grows_with_the_tables)
