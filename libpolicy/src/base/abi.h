@@ -10,6 +10,10 @@
 
 #include <libpolicy/base.h>
 
+/* The octets of a struct up to a field: the size of its first published form, if that field was the
+ * last one then. */
+#define ABI_UP_TO(type, field) (offsetof(type, field) + sizeof(((type *)0)->field))
+
 /* Copies the caller's struct over `own`, which already holds the defaults. given may be NULL.
  * minimum is the size of the first published form. POL_OK or POL_E_ABI. */
 int abi_options(void *own, size_t own_size, const void *given, size_t minimum);

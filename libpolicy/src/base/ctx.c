@@ -34,7 +34,7 @@ int pol_ctx_new(const pol_ctx_options *given, pol_ctx **ret_ctx)
     pol_ctx *ctx;
     int rc;
 
-    rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
+    rc = abi_options(&opts, sizeof(opts), given, ABI_UP_TO(pol_ctx_options, limits.regex_match));
     if (rc < 0)
         return rc;
     mem = opts.mem ? opts.mem : &mem_libc;

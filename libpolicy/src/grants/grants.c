@@ -83,7 +83,7 @@ int pol_grants_new(pol_ctx *ctx, const pol_grants_options *given, pol_grants **r
     pol_grants *grants = NULL;
     int rc;
 
-    rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
+    rc = abi_options(&opts, sizeof(opts), given, ABI_UP_TO(pol_grants_options, idle_two_way));
     if (rc < 0)
         return rc;
     if (opts.capacity == 0 || opts.capacity > CAPACITY_MAX || opts.addresses_per_name == 0 ||

@@ -594,7 +594,7 @@ int pol_audit_find(const pol_audit *audit, const pol_audit_query *given,
     int visited = 0;
     int rc;
 
-    rc = abi_options(&query, sizeof(query), given, sizeof(query_defaults));
+    rc = abi_options(&query, sizeof(query), given, ABI_UP_TO(pol_audit_query, limit));
     if (rc < 0)
         return rc;
     hits = mem_array(&audit->ctx->mem, audit->used, sizeof(*hits));

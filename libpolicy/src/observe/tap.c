@@ -84,7 +84,8 @@ int pol_tap_new(pol_ctx *ctx, const pol_tap_filter *filter, pol_tap **ret_tap, s
     tap->filter = defaults;
     arena_init(&tap->arena, &ctx->mem);
 
-    rc = abi_options(&tap->filter, sizeof(tap->filter), filter, sizeof(defaults));
+    rc = abi_options(&tap->filter, sizeof(tap->filter), filter,
+                     ABI_UP_TO(pol_tap_filter, dst_port_count));
     if (rc < 0)
         goto out;
 

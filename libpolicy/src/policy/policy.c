@@ -139,7 +139,7 @@ int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *given,
 
     if (reterr_diags)
         *reterr_diags = NULL;
-    rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
+    rc = abi_options(&opts, sizeof(opts), given, ABI_UP_TO(pol_compile_options, absent_mode));
     if (rc < 0)
         return rc;
     rc = diag_new(ctx, &diags);

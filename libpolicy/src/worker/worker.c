@@ -171,7 +171,7 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
     pol_worker *worker = NULL;
     int rc;
 
-    rc = abi_options(&opts, sizeof(opts), given, sizeof(defaults));
+    rc = abi_options(&opts, sizeof(opts), given, ABI_UP_TO(pol_worker_options, trust_anchors_pem));
     if (rc < 0)
         return rc;
     if (!capacities_fit(&opts) || !control_fits(&opts))
