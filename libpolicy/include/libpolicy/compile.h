@@ -123,7 +123,8 @@ POL_API void pol_compile_options_init(pol_compile_options *opts, size_t size);
  * @return POL_OK
  *         POL_E_POLICY   rejected; the diagnostics say why
  *         POL_E_NOMEM    nothing is returned, *reterr_diags is NULL
- *         POL_E_ABI      opts->size
+ *         POL_E_ABI      opts->size; *reterr_diags is NULL
+ *         POL_E_INVALID  opts->absent_mode is no enum pol_mode; *reterr_diags is NULL
  *
  * Thread class: any thread.
  */

@@ -47,7 +47,10 @@ POL_API void pol_tap_filter_init(pol_tap_filter *filter, size_t size);
  *
  * @param reterr_index  with POL_E_FORMAT, which of the hostnames; may be NULL
  *
- * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_FORMAT (a hostname is no regular expression)
+ * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_FORMAT (a hostname is no regular expression),
+ *         POL_E_INVALID (a prefix of no family, too long, or not zero behind its bits)
+ *
+ * Thread class: any thread.
  */
 POL_API int pol_tap_new(pol_ctx *ctx, const pol_tap_filter *filter, pol_tap **ret_tap,
                         size_t *reterr_index);

@@ -327,8 +327,12 @@ POL_API void pol_worker_options_init(pol_worker_options *opts, size_t size);
  * Makes a worker. All tables are sized here: deciding allocates nothing. @p opts may be NULL for
  * the defaults.
  *
- * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity above 16 million, or a `control`
- *         that is out of range, or POL_CONTROL_JUDGE for a kind without an IP header)
+ * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity above 16 million, or no room
+ *         for events or names; `midstream`, `sni_check` or a `control` out of range, or
+ *         POL_CONTROL_JUDGE for a kind without an IP header; an address or prefix of no family, too
+ *         long, or not zero behind its bits)
+ *
+ * Thread class: any thread.
  */
 POL_API int pol_worker_new(pol_ctx *ctx, const pol_worker_options *opts, pol_worker **ret_worker);
 

@@ -264,6 +264,23 @@ pol_prefix prefix_of(const pol_addr *addr, unsigned len)
     return prefix;
 }
 
+bool addr_is_valid(const pol_addr *addr)
+{
+    pol_addr v4 = addr_v4(addr->bytes);
+
+    return addr->family == 6 || addr_equal(addr, &v4);
+}
+
+bool prefix_is_valid(const pol_prefix *prefix)
+{
+    pol_prefix whole;
+
+    if (!addr_is_valid(&prefix->addr) || prefix->len > (prefix->addr.family == 4 ? 32 : 128))
+        return false;
+    whole = prefix_of(&prefix->addr, prefix->len);
+    return addr_equal(&whole.addr, &prefix->addr);
+}
+
 bool prefix_contains(const pol_prefix *prefix, const pol_addr *addr)
 {
     return prefix->addr.family == addr->family &&

@@ -51,6 +51,11 @@ bool addr_is_group(const pol_addr *addr);     /* multicast or broadcast: more th
 /* An IPv4 address inside 64:ff9b::/96 (RFC 6052 2.1). */
 pol_addr addr_nat64(const pol_addr *addr);
 
+/* Whether what a caller has written by hand is one: of a family, and zero behind its octets or
+ * bits. */
+bool addr_is_valid(const pol_addr *addr);
+bool prefix_is_valid(const pol_prefix *prefix);
+
 /* The prefix of that length which holds addr; len is at most 32 or 128. */
 pol_prefix prefix_of(const pol_addr *addr, unsigned len);
 /* Never true across families: 0.0.0.0/0 does not contain IPv6. */

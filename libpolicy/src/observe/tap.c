@@ -35,6 +35,15 @@ static const void *keep(pol_tap *tap, const void *list, size_t count, size_t siz
     return copy;
 }
 
+static bool prefixes_fit(const pol_prefix *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!prefix_is_valid(&list[i]))
+            return false;
+    }
+    return true;
+}
+
 static int keep_lists(pol_tap *tap)
 {
     pol_tap_filter *filter = &tap->filter;
@@ -87,6 +96,11 @@ int pol_tap_new(pol_ctx *ctx, const pol_tap_filter *filter, pol_tap **ret_tap, s
     rc = abi_options(&tap->filter, sizeof(tap->filter), filter,
                      ABI_UP_TO(pol_tap_filter, dst_port_count));
     if (rc < 0)
+        goto out;
+
+    rc = POL_E_INVALID;
+    if (!prefixes_fit(tap->filter.src, tap->filter.src_count) ||
+        !prefixes_fit(tap->filter.dst, tap->filter.dst_count))
         goto out;
 
     rc = keep_lists(tap);

@@ -142,6 +142,8 @@ int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *given,
     rc = abi_options(&opts, sizeof(opts), given, ABI_UP_TO(pol_compile_options, absent_mode));
     if (rc < 0)
         return rc;
+    if (opts.absent_mode > POL_MODE_REQUIRED)
+        return POL_E_INVALID;
     rc = diag_new(ctx, &diags);
     if (rc == POL_OK)
         rc = compile_document(ctx, json, &opts, diags, &policy);

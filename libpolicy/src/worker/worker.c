@@ -60,6 +60,12 @@ static bool capacities_fit(const pol_worker_options *opts)
            opts->memo_capacity > 0;
 }
 
+static bool choices_fit(const pol_worker_options *opts)
+{
+    return opts->midstream <= POL_MIDSTREAM_DENY && opts->sni_check <= POL_SNI_ENFORCE &&
+           control_fits(opts);
+}
+
 static int addresses_set(struct arena *arena, const pol_addr *addrs, size_t count,
                          struct ipset **ret_set)
 {
@@ -70,8 +76,11 @@ static int addresses_set(struct arena *arena, const pol_addr *addrs, size_t coun
     prefixes = arena_array(arena, count, sizeof(*prefixes));
     if (!prefixes)
         return POL_E_NOMEM;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (!addr_is_valid(&addrs[i]))
+            return POL_E_INVALID;
         prefixes[i] = (pol_prefix){addrs[i], addrs[i].family == 4 ? 32 : 128};
+    }
     return ipset_build(arena, prefixes, count, ret_set);
 }
 
@@ -94,12 +103,23 @@ static int own_set(struct arena *arena, const pol_addr *addrs, size_t count, str
     return addresses_set(arena, both, all, ret_set);
 }
 
+static int prefixes_set(struct arena *arena, const pol_prefix *prefixes, size_t count,
+                        struct ipset **ret_set)
+{
+    if (count == 0)
+        return POL_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (!prefix_is_valid(&prefixes[i]))
+            return POL_E_INVALID;
+    }
+    return ipset_build(arena, prefixes, count, ret_set);
+}
+
 static int build_sets(pol_worker *worker, const pol_worker_options *opts)
 {
-    int rc = POL_OK;
+    int rc;
 
-    if (opts->inside_count)
-        rc = ipset_build(&worker->arena, opts->inside, opts->inside_count, &worker->inside);
+    rc = prefixes_set(&worker->arena, opts->inside, opts->inside_count, &worker->inside);
     if (rc == POL_OK)
         rc = addresses_set(&worker->arena, opts->trusted_resolvers, opts->trusted_resolver_count,
                            &worker->trusted);
@@ -174,7 +194,7 @@ int pol_worker_new(pol_ctx *ctx, const pol_worker_options *given, pol_worker **r
     rc = abi_options(&opts, sizeof(opts), given, ABI_UP_TO(pol_worker_options, trust_anchors_pem));
     if (rc < 0)
         return rc;
-    if (!capacities_fit(&opts) || !control_fits(&opts))
+    if (!capacities_fit(&opts) || !choices_fit(&opts))
         return POL_E_INVALID;
 
     rc = POL_E_NOMEM;

@@ -196,6 +196,27 @@ Test(tap, a_bad_pattern_is_named_by_its_place)
     cr_expect_null(tap);
 }
 
+Test(tap, prefixes_that_are_none_are_refused)
+{
+    static const pol_prefix bad[] = {
+        {{4, {10}}, 255}, {{6, {0xfe}}, 129}, {{0, {0}}, 0}, {{4, {10, 0, 0, 1}}, 8}};
+
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        pol_tap_filter filter;
+        pol_tap *tap = NULL;
+
+        pol_tap_filter_init(&filter, sizeof(filter));
+        filter.src = &bad[i];
+        filter.src_count = 1;
+        cr_expect_eq(pol_tap_new(ctx, &filter, &tap, NULL), POL_E_INVALID, "%zu", i);
+        pol_tap_filter_init(&filter, sizeof(filter));
+        filter.dst = &bad[i];
+        filter.dst_count = 1;
+        cr_expect_eq(pol_tap_new(ctx, &filter, &tap, NULL), POL_E_INVALID, "%zu", i);
+        cr_expect_null(tap);
+    }
+}
+
 Test(tap, a_filter_of_unknown_size_is_refused)
 {
     pol_tap_filter filter;

@@ -50,6 +50,67 @@ Test(worker, capacities_out_of_range_are_refused)
     }
 }
 
+Test(worker, choices_out_of_range_are_refused)
+{
+    pol_worker_options options = *rig_options(&rig);
+
+    cr_assert_eq(pol_ctx_new(NULL, &rig.ctx), POL_OK);
+    options.sni_check = POL_SNI_ENFORCE + 1;
+    cr_expect_eq(pol_worker_new(rig.ctx, &options, &rig.worker), POL_E_INVALID);
+    options = *rig_options(&rig);
+    options.midstream = POL_MIDSTREAM_DENY + 1;
+    cr_expect_eq(pol_worker_new(rig.ctx, &options, &rig.worker), POL_E_INVALID);
+}
+
+static int with_addresses(const pol_addr *addrs, size_t option, size_t count_option)
+{
+    pol_worker_options options = *rig_options(&rig);
+    const size_t count = 2;
+
+    memcpy((char *)&options + option, &addrs, sizeof(addrs));
+    memcpy((char *)&options + count_option, &count, sizeof(count));
+    return pol_worker_new(rig.ctx, &options, &rig.worker);
+}
+
+Test(worker, addresses_that_are_none_are_refused)
+{
+    static const size_t lists[][2] = {
+        {offsetof(pol_worker_options, own), offsetof(pol_worker_options, own_count)},
+        {offsetof(pol_worker_options, trusted_resolvers),
+         offsetof(pol_worker_options, trusted_resolver_count)},
+        {offsetof(pol_worker_options, inside_resolvers),
+         offsetof(pol_worker_options, inside_resolver_count)},
+    };
+    const pol_addr good = addr_from("192.0.2.1"), v6 = addr_from("2001:db8::1");
+    const pol_addr bad[] = {{0, {1, 2, 3, 4}}, {9, {1, 2, 3, 4}}, {4, {1, 2, 3, 4, 5}}};
+
+    cr_assert_eq(pol_ctx_new(NULL, &rig.ctx), POL_OK);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+        cr_expect_eq(with_addresses((pol_addr[]){good, v6}, lists[i][0], lists[i][1]), POL_OK);
+        pol_worker_free(rig.worker);
+        rig.worker = NULL;
+        for (size_t j = 0; j < sizeof(bad) / sizeof(*bad); j++)
+            cr_expect_eq(with_addresses((pol_addr[]){good, bad[j]}, lists[i][0], lists[i][1]),
+                         POL_E_INVALID, "%zu %zu", i, j);
+    }
+}
+
+/* 10.0.0.5/24 would be the part of the network from there on. */
+Test(worker, prefixes_that_are_none_are_refused)
+{
+    const pol_prefix bad[] = {
+        {{0, {0}}, 0},   {{4, {10}}, 33}, {{6, {0x20, 1}}, 129}, {{4, {10, 0, 0, 5}}, 24},
+        {{4, {0}}, 255}, {{7, {0}}, 8},
+    };
+
+    cr_assert_eq(pol_ctx_new(NULL, &rig.ctx), POL_OK);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        rig_options(&rig)->inside = &bad[i];
+        rig_options(&rig)->inside_count = 1;
+        cr_expect_eq(pol_worker_new(rig.ctx, &rig.options, &rig.worker), POL_E_INVALID, "%zu", i);
+    }
+}
+
 Test(worker, deadline_says_when_a_tick_has_something_to_do)
 {
     pol_packet packet = packet_udp("10.0.0.5", 40000, "192.0.2.1", 123, (pol_bytes){NULL, 0});
