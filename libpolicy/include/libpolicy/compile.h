@@ -132,7 +132,7 @@ POL_API int pol_compile(pol_ctx *ctx, pol_str json, const pol_compile_options *o
                         pol_policy **ret_policy, pol_diags **reterr_diags);
 
 /**
- * Adds a reference and returns its argument.
+ * Adds a reference and returns its argument, which may be NULL.
  *
  * Thread class: any thread. Allocates nothing.
  */
@@ -146,9 +146,9 @@ POL_API pol_policy *pol_policy_ref(pol_policy *policy);
 POL_API void pol_policy_unref(pol_policy *policy);
 
 /**
- * @name Groups and rules of a policy
- * Each takes NULL for "no policy in use", which has no groups and no rules. Thread class: any
- * thread.
+ * @name What is in a policy
+ * Each takes NULL for "no policy in use" (pol_worker_policy()), which has no groups and no rules,
+ * needs nothing, denies by default and holds no memory. Thread class: any thread. None allocates.
  * @{
  */
 /** How many groups there are. */
@@ -171,9 +171,8 @@ POL_API uint32_t pol_policy_rule_group(const pol_policy *policy, uint32_t rule);
 /** The key under which grants are kept for a group: the first 8 octets of SHA-256 of its id, read
  *  big-endian, so it is the same in every process and after every reload. 0 for POL_NONE. */
 POL_API uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group);
-/** @} */
 
-/** SHA-256 of pol_policy_json(). Equal digests mean equal documents. */
+/** SHA-256 of pol_policy_json(); zeros for no policy. Equal digests mean equal documents. */
 POL_API void pol_policy_digest(const pol_policy *policy, uint8_t ret_sha256[32]);
 
 /** The default_policy of the accepted document, resolved: true for allow. What a document without
@@ -200,11 +199,18 @@ POL_API size_t pol_policy_memory(const pol_policy *policy);
  *
  * @return POL_OK
  *         POL_E_NOSPACE  *ret_len is the length needed; buf holds nothing useful
+ *         POL_E_INVALID  no policy
  *
- * Thread class: any thread. Allocates nothing. No NUL is written.
+ * No NUL is written.
  */
 POL_API int pol_policy_json(const pol_policy *policy, char *buf, size_t capacity, size_t *ret_len);
+/** @} */
 
+/**
+ * @name What a list of diagnostics holds
+ * NULL is an empty list.
+ * @{
+ */
 /** Errors and warnings that were kept, at most pol_limits.diagnostics. */
 POL_API size_t pol_diags_count(const pol_diags *diags);
 
@@ -213,6 +219,7 @@ POL_API size_t pol_diags_errors(const pol_diags *diags);
 
 /** In document order; borrowed from @p diags. NULL when @p index is out of range. */
 POL_API const pol_diag *pol_diags_at(const pol_diags *diags, size_t index);
+/** @} */
 
 /** Frees the list and what was borrowed from it. */
 POL_API void pol_diags_free(pol_diags *diags);

@@ -169,7 +169,8 @@ out:
 
 pol_policy *pol_policy_ref(pol_policy *policy)
 {
-    atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
+    if (policy)
+        atomic_fetch_add_explicit(&policy->refs, 1, memory_order_relaxed);
     return policy;
 }
 
@@ -212,23 +213,29 @@ uint64_t pol_policy_group_key(const pol_policy *policy, uint32_t group)
 
 void pol_policy_digest(const pol_policy *policy, uint8_t ret_sha256[32])
 {
-    memcpy(ret_sha256, policy->digest, sizeof(policy->digest));
+    if (policy)
+        memcpy(ret_sha256, policy->digest, sizeof(policy->digest));
+    else
+        memset(ret_sha256, 0, sizeof(policy->digest));
 }
 
 uint32_t pol_policy_needs(const pol_policy *policy)
 {
-    return policy->needs;
+    return policy ? policy->needs : 0;
 }
 
 bool pol_policy_default_allow(const pol_policy *policy)
 {
-    return policy->steps[policy->step_count - 1].action == POL_ALLOW;
+    return policy && policy->steps[policy->step_count - 1].action == POL_ALLOW;
 }
 
 size_t pol_policy_memory(const pol_policy *policy)
 {
-    size_t bytes = sizeof(*policy) + policy->arena.bytes + patterns_memory(policy->patterns);
+    size_t bytes;
 
+    if (!policy)
+        return 0;
+    bytes = sizeof(*policy) + policy->arena.bytes + patterns_memory(policy->patterns);
     for (uint32_t i = 0; i < policy->regex_count; i++)
         bytes += regex_memory(policy->regexes[i]);
     return bytes;
@@ -236,6 +243,8 @@ size_t pol_policy_memory(const pol_policy *policy)
 
 int pol_policy_json(const pol_policy *policy, char *buf, size_t capacity, size_t *ret_len)
 {
+    if (!policy)
+        return POL_E_INVALID;
     *ret_len = policy->json.len;
     if (capacity < policy->json.len)
         return POL_E_NOSPACE;

@@ -134,6 +134,56 @@ static int compile_aloud(struct heard *heard, struct counting *counting, const c
     return rc;
 }
 
+/* As pol_worker_policy() gives it before the first one. */
+Test(policy, no_policy_has_nothing_and_needs_nothing)
+{
+    uint8_t digest[32] = {1, [31] = 1}, zeros[32] = {0};
+    size_t len = 7;
+
+    cr_expect_eq(pol_policy_needs(NULL), 0);
+    cr_expect_eq(pol_policy_memory(NULL), 0);
+    cr_expect_not(pol_policy_default_allow(NULL));
+    pol_policy_digest(NULL, digest);
+    cr_expect_eq(memcmp(digest, zeros, sizeof(zeros)), 0);
+    cr_expect_eq(pol_policy_json(NULL, NULL, 0, &len), POL_E_INVALID);
+    cr_expect_eq(len, 7);
+    cr_expect_null(pol_policy_ref(NULL));
+    pol_policy_unref(NULL);
+}
+
+Test(policy, memory_is_what_was_taken)
+{
+    struct counting counting = {0};
+    pol_ctx *ctx = counting_ctx(&counting);
+    char json[sizeof(representative)];
+    pol_policy *policy = NULL;
+    size_t before = counting.bytes;
+
+    for (size_t i = 0; i < sizeof(json); i++)
+        json[i] = representative[i] == '\'' ? '"' : representative[i];
+    cr_assert_eq(pol_compile(ctx, str_of(json), NULL, &policy, NULL), POL_OK);
+    cr_expect_eq(pol_policy_memory(policy), counting.bytes - before);
+    pol_policy_unref(policy);
+    pol_ctx_unref(ctx);
+    cr_expect_eq(counting.bytes, 0);
+}
+
+Test(policy, a_mode_that_is_none_is_refused)
+{
+    pol_compile_options options;
+    pol_policy *policy = NULL;
+    pol_diags *diags = NULL;
+    pol_ctx *ctx;
+
+    cr_assert_eq(pol_ctx_new(NULL, &ctx), POL_OK);
+    pol_compile_options_init(&options, sizeof(options));
+    options.absent_mode = POL_MODE_REQUIRED + 1;
+    cr_expect_eq(pol_compile(ctx, (pol_str){"{}", 2}, &options, &policy, &diags), POL_E_INVALID);
+    cr_expect_null(policy);
+    cr_expect_null(diags);
+    pol_ctx_unref(ctx);
+}
+
 Test(policy, the_log_has_a_line_for_each_outcome)
 {
     struct heard heard;
