@@ -67,6 +67,8 @@ typedef struct pol_finding {
  * Makes an empty table and takes all of its memory.
  *
  * @return POL_OK, POL_E_NOMEM, POL_E_INVALID (0 or more than 1 million findings)
+ *
+ * Thread class: any thread.
  */
 POL_API int pol_audit_new(pol_ctx *ctx, uint32_t max_findings, pol_audit **ret_audit);
 
@@ -92,7 +94,8 @@ POL_API int pol_audit_add(pol_audit *audit, const pol_policy *policy, const pol_
  *  @return POL_OK, POL_E_INVALID (unknown type, count 0, text without end) */
 POL_API int pol_audit_restore(pol_audit *audit, const pol_finding *finding);
 
-/** Adds all findings of @p from. */
+/** Adds all findings of @p from, which is not @p into: a table is no news to itself. Both belong to
+ *  the thread that calls. */
 POL_API void pol_audit_merge(pol_audit *into, const pol_audit *from);
 
 /** Which findings to list. Lists are OR-ed inside, AND-ed with each other; empty means any. */
@@ -113,14 +116,17 @@ POL_API void pol_audit_query_init(pol_audit_query *query, size_t size);
  * Visits the findings that fit, newest last_seen first (in whole seconds), then highest count.
  * @p visit returns false to stop; it must not call back into @p audit.
  *
- * @return the number visited, or POL_E_NOMEM
+ * @return the number visited, or POL_E_NOMEM or POL_E_ABI (query->size); nobody is visited then
+ *
+ * Takes memory of the context for as long as it runs.
  */
 POL_API int pol_audit_find(const pol_audit *audit, const pol_audit_query *query,
                            bool (*visit)(void *user, const pol_finding *finding), void *user);
 
 /** Visits findings that changed since the last call, and forgets that they did: for a store that
  *  writes behind. Evicted ones come first, with count 0. A finding for which @p visit returns
- *  false stays changed. */
+ *  false stays changed, and ends the visit; @p visit must not call back into @p audit. Returns how
+ *  many were visited and forgotten. Allocates nothing. */
 POL_API size_t pol_audit_changes(pol_audit *audit,
                                  bool (*visit)(void *user, const pol_finding *finding), void *user);
 

@@ -520,6 +520,8 @@ void pol_audit_merge(pol_audit *into, const pol_audit *from)
 {
     bool is_new;
 
+    if (into == from)
+        return;
     for (uint32_t at = from->queues[BY_AGE].first; at != POL_NONE;
          at = from->rows[at].links[BY_AGE].after)
         mark_changed(into, merge(into, &from->findings[at], &is_new));

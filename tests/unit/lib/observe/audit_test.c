@@ -827,6 +827,32 @@ Test(audit, two_tables_merge_into_one)
 
 /* ---- Memory ---- */
 
+Test(audit, a_table_is_no_news_to_itself)
+{
+    pol_audit *audit = audit_of(4);
+
+    add_times(audit, sample_deny(6, "192.0.2.1", 443), 1000, 3);
+    add(audit, sample_deny(6, "192.0.2.2", 443), 2000);
+    pol_audit_merge(audit, audit);
+    cr_assert_eq(pol_audit_find(audit, NULL, remember, &seen), 2);
+    cr_expect_eq(seen.findings[0].count, 1);
+    cr_expect_eq(seen.findings[1].count, 3);
+    pol_audit_free(audit);
+}
+
+Test(audit, a_query_of_unknown_size_visits_nobody)
+{
+    pol_audit *audit = audit_of(4);
+    pol_audit_query query;
+
+    add(audit, sample_deny(6, "192.0.2.1", 443), 1000);
+    pol_audit_query_init(&query, sizeof(query));
+    query.size = 0;
+    cr_expect_eq(pol_audit_find(audit, &query, remember, &seen), POL_E_ABI);
+    cr_expect_eq(seen.count, 0);
+    pol_audit_free(audit);
+}
+
 Test(audit, a_size_out_of_range_is_refused)
 {
     pol_audit *audit = NULL;
