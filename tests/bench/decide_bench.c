@@ -336,7 +336,7 @@ static void report_memory(const struct bench *bench)
     printf("{\"bench\":\"decide\",\"what\":\"memory\",\"rules\":%" PRIu32
            ",\"bytes_per_flow\":%.0f,\"bytes_per_rule\":%.0f,\"bytes_per_grant\":%.0f}\n",
            bench->rules, flow, (double)pol_policy_memory(bench->policy) / bench->rules,
-           (double)grants_memory(bench->grants) / 65536);
+           (double)pol_grants_memory(bench->grants) / 65536);
     pol_worker_free(small);
     pol_worker_free(large);
 }

@@ -294,7 +294,7 @@ static void time_both_lookups(pol_ctx *ctx)
     report_lookups(grants, first, true);
     report_lookups(grants, first, false);
     printf("{\"bench\":\"grants\",\"what\":\"memory\",\"bytes_per_grant\":%.0f}\n",
-           (double)grants_memory(grants) / CAPACITY);
+           (double)pol_grants_memory(grants) / CAPACITY);
     pol_grants_free(grants);
 }
 

@@ -122,7 +122,7 @@ static size_t grants_find(const pol_addr *addr)
 
 static double grants_weight(void)
 {
-    return (double)grants_memory(grants) / CAPACITY;
+    return (double)pol_grants_memory(grants) / CAPACITY;
 }
 
 /* --- the peer ------------------------------------------------------------------------------- */

@@ -333,7 +333,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     life.ctx = ledger_ctx(&ledger, NULL);
     life.grants = make_grants(life.ctx, pick);
     again = make_grants(life.ctx, pick);
-    require(grants_memory(life.grants) <= ledger.bytes);
+    require(pol_grants_memory(life.grants) <= ledger.bytes);
     life.now = 1000 * POL_SECONDS;
     calls = ledger.calls;
     for (unsigned i = 0; i < STEPS && cursor_left(&in); i++) {

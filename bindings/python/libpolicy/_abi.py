@@ -1054,6 +1054,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "pol_grants_new": (c_int, (POINTER(pol_ctx), POINTER(pol_grants_options),
         POINTER(POINTER(pol_grants)))),
     "pol_grants_free": (None, (POINTER(pol_grants),)),
+    "pol_grants_memory": (c_size_t, (POINTER(pol_grants),)),
     "pol_grants_list": (c_size_t, (POINTER(pol_grants), POINTER(c_uint32), c_uint64,
         POINTER(pol_grant), c_size_t)),
     "pol_grants_names": (c_size_t, (POINTER(pol_grants), c_uint64, POINTER(pol_addr), c_uint64,
@@ -1067,6 +1068,8 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "pol_reason_word": (c_char_p, (c_uint,)),
     "pol_reason_text": (c_char_p, (c_uint,)),
     "pol_action_word": (c_char_p, (c_uint,)),
+    "pol_event_word": (c_char_p, (c_uint,)),
+    "pol_end_word": (c_char_p, (c_uint,)),
     "pol_control_word": (c_char_p, (c_uint,)),
     "pol_worker_options_init": (None, (POINTER(pol_worker_options), c_size_t)),
     "pol_worker_new": (c_int, (POINTER(pol_ctx), POINTER(pol_worker_options),
@@ -1089,6 +1092,7 @@ SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "pol_finding_word": (c_char_p, (c_uint,)),
     "pol_audit_new": (c_int, (POINTER(pol_ctx), c_uint32, POINTER(POINTER(pol_audit)))),
     "pol_audit_free": (None, (POINTER(pol_audit),)),
+    "pol_audit_memory": (c_size_t, (POINTER(pol_audit),)),
     "pol_audit_add": (c_int, (POINTER(pol_audit), POINTER(pol_policy), POINTER(pol_grants),
         POINTER(pol_event), c_uint64)),
     "pol_audit_restore": (c_int, (POINTER(pol_audit), POINTER(pol_finding))),
@@ -1181,6 +1185,7 @@ class Library:
     pol_grants_options_init: Callable[..., None]
     pol_grants_new: Callable[..., int]
     pol_grants_free: Callable[..., None]
+    pol_grants_memory: Callable[..., int]
     pol_grants_list: Callable[..., int]
     pol_grants_names: Callable[..., int]
     pol_grants_restore: Callable[..., int]
@@ -1191,6 +1196,8 @@ class Library:
     pol_reason_word: Callable[..., bytes | None]
     pol_reason_text: Callable[..., bytes | None]
     pol_action_word: Callable[..., bytes | None]
+    pol_event_word: Callable[..., bytes | None]
+    pol_end_word: Callable[..., bytes | None]
     pol_control_word: Callable[..., bytes | None]
     pol_worker_options_init: Callable[..., None]
     pol_worker_new: Callable[..., int]
@@ -1210,6 +1217,7 @@ class Library:
     pol_finding_word: Callable[..., bytes | None]
     pol_audit_new: Callable[..., int]
     pol_audit_free: Callable[..., None]
+    pol_audit_memory: Callable[..., int]
     pol_audit_add: Callable[..., int]
     pol_audit_restore: Callable[..., int]
     pol_audit_merge: Callable[..., None]

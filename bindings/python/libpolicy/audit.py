@@ -189,6 +189,12 @@ class Audit(Exclusive):
             lib.pol_audit_stats_get(self._pointer, c)
         return AuditStats(*(getattr(c, field.name) for field in fields(AuditStats)))
 
+    @property
+    def memory(self) -> int:
+        """Octets of memory that the table holds."""
+        with self._mine:
+            return lib.pol_audit_memory(self._pointer)
+
     def __len__(self) -> int:
         return self.stats.findings
 

@@ -150,5 +150,11 @@ class Grants(Owned):
             lib.pol_grants_stats_get(grants, c)
         return GrantsStats(*(getattr(c, field.name) for field in fields(GrantsStats)))
 
+    @property
+    def memory(self) -> int:
+        """Octets of memory that the table holds."""
+        with self._handle as grants:
+            return lib.pol_grants_memory(grants)
+
     def __repr__(self) -> str:
         return "<Grants, closed>" if self.closed else f"<Grants, {self.stats.live} live>"

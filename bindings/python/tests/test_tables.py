@@ -44,6 +44,13 @@ def test_grants_are_listed_found_and_restored(worker):
             other.restore(dataclasses.replace(grant, ttl=-1), 1)
 
 
+def test_tables_say_how_much_memory_they_hold():
+    with Grants(capacity=10) as few, Grants(capacity=1000) as many:
+        assert 1000 < few.memory < many.memory
+    with Audit(10) as few_findings, Audit(100) as many_findings:
+        assert 1000 < few_findings.memory < many_findings.memory
+
+
 def test_grants_expire_and_count(worker):
     teach(worker, 3)
     teach(worker, 1)

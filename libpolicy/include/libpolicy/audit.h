@@ -75,6 +75,9 @@ POL_API int pol_audit_new(pol_ctx *ctx, uint32_t max_findings, pol_audit **ret_a
 /** Frees the table and its findings. */
 POL_API void pol_audit_free(pol_audit *audit);
 
+/** Octets of memory the table holds, from its making to its end. */
+POL_API size_t pol_audit_memory(const pol_audit *audit);
+
 /**
  * Merges an event into its finding. Events that are no denial are ignored.
  *

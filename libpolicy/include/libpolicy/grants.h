@@ -88,6 +88,12 @@ POL_API int pol_grants_new(pol_ctx *ctx, const pol_grants_options *opts, pol_gra
  */
 POL_API void pol_grants_free(pol_grants *grants);
 
+/** Octets of memory the table holds, from its making to its end.
+ *
+ * Thread class: reader. Allocates nothing.
+ */
+POL_API size_t pol_grants_memory(const pol_grants *grants);
+
 /** One grant, copied out. Moments are on the caller's monotonic clock. */
 typedef struct pol_grant {
     uint64_t group_key;   /* pol_policy_group_key(); 0 for names recorded without a group */

@@ -178,6 +178,15 @@ enum pol_end {
     POL_END_FLUSHED  /* pol_worker_flush() */
 };
 
+/** The word of a kind of event: "flow_open", "flow_update", "flow_active", "flow_end", "deny", "dns";
+ *  "unknown" for a number out of range. Static storage. */
+POL_API const char *pol_event_word(unsigned kind);
+
+/** The word of an end: "none", "tcp_fin", "tcp_rst", "idle_timeout", "policy_deny", "evicted",
+ *  "reused", "flushed", as dp_flow_closes_total has them; "unknown" for a number out of range. Static
+ *  storage. */
+POL_API const char *pol_end_word(unsigned end);
+
 #define POL_EVENT_ADDRESSES 16 /* addresses of a DNS answer that an event has room for */
 
 /**

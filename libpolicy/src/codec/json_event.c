@@ -3,7 +3,6 @@
 
 #include "base/slice.h"
 #include "codec/json_out.h"
-#include "observe/words.h"
 
 /* "10.0.0.5:40000-203.0.113.9:443-6"; IPv6 addresses stand without brackets. */
 static void write_flow_id(struct json *json, const pol_tuple *tuple)
@@ -72,7 +71,7 @@ static void write_flow(struct json *json, const pol_event *event)
     json_u64(json, "bytes_in", event->bytes_in);
     json_u64(json, "bytes_out", event->bytes_out);
     if (event->kind == POL_EV_FLOW_END)
-        json_text(json, "end", event_end_word(event->end));
+        json_text(json, "end", pol_end_word(event->end));
 }
 
 static void write_dns(struct json *json, const pol_event *event)
@@ -99,7 +98,7 @@ int pol_json_event(const pol_event *event, const pol_policy *policy, pol_str nod
 
     json_object(&json, NULL);
     write_contract(&json, event, node_id, wall);
-    json_text(&json, "kind", event_kind_word(event->kind));
+    json_text(&json, "kind", pol_event_word(event->kind));
     write_verdict(&json, event, policy);
     write_vlan(&json, event->vlan);
     if (event->kind == POL_EV_DNS)

@@ -65,7 +65,7 @@ void flow_table_fini(struct flow_table *table, const pol_mem *mem)
 
 size_t flow_table_memory(const struct flow_table *table)
 {
-    return table->capacity * (sizeof(*table->flows) + sizeof(*table->names)) +
+    return block_bytes(table) + table->capacity * sizeof(*table->names) +
            ((size_t)table->mask + 1) * sizeof(*table->heads) + WHEEL_SLOTS * sizeof(*table->wheel);
 }
 

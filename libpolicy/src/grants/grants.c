@@ -143,7 +143,7 @@ void pol_grants_free(pol_grants *grants)
         free_table(grants);
 }
 
-size_t grants_memory(const pol_grants *grants)
+size_t pol_grants_memory(const pol_grants *grants)
 {
     size_t indexes = 4 * ((size_t)grants->mask + 1) + grants->set_mask + 1;
     size_t capacity = grants->opts.capacity;

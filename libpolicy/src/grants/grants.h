@@ -63,6 +63,4 @@ void grants_learn(pol_grants *grants, const struct grants_lesson *lesson, pol_mo
 /* A worker holds one until it is freed; pol_grants_free() gives it back. NULL is fine. */
 void grants_ref(pol_grants *grants);
 
-size_t grants_memory(const pol_grants *grants);
-
 #endif

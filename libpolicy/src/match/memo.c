@@ -25,6 +25,12 @@ void memo_fini(struct memo *memo, const pol_mem *mem)
     *memo = (struct memo){0};
 }
 
+size_t memo_memory(const struct memo *memo)
+{
+    return (size_t)memo->sets * MEMO_WAYS * sizeof(*memo->entries) +
+           memo->pattern_capacity * sizeof(*memo->overflow);
+}
+
 int memo_reset(struct memo *memo, const pol_mem *mem, uint32_t patterns)
 {
     if (patterns > memo->pattern_capacity) {

@@ -10,8 +10,9 @@
 
 #include "pattern/patterns.h"
 
-#define MEMO_PATTERNS 64 /* patterns kept for one name; a name that satisfies more is asked anew   \
-                          */
+#define MEMO_PATTERNS                                                                              \
+    64 /* patterns kept for one name; a name that satisfies more is asked anew                     \
+        */
 
 struct memo_entry {
     uint64_t name_hash; /* 0: empty */
@@ -41,6 +42,7 @@ struct memo_patterns {
 
 int memo_init(struct memo *memo, const pol_mem *mem, uint32_t names);
 void memo_fini(struct memo *memo, const pol_mem *mem);
+size_t memo_memory(const struct memo *memo);
 
 /* Forgets everything, for another policy with that many patterns. POL_OK, or POL_E_NOMEM and the
  * memo is as before. */

@@ -713,6 +713,14 @@ int pol_audit_new(pol_ctx *ctx, uint32_t max_findings, pol_audit **ret_audit)
     return POL_OK;
 }
 
+size_t pol_audit_memory(const pol_audit *audit)
+{
+    size_t row = sizeof(audit->rows[0]) + sizeof(audit->findings[0]) + sizeof(audit->gone[0]);
+
+    return sizeof(*audit) + ((size_t)audit->mask + 1) * sizeof(audit->buckets[0]) +
+           audit->capacity * row;
+}
+
 void pol_audit_free(pol_audit *audit)
 {
     const pol_mem *mem;

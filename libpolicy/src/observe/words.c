@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "observe/words.h"
-
 #include <libpolicy/audit.h>
 
 #define WORD(words, index)                                                                         \
@@ -49,7 +47,7 @@ const char *pol_finding_word(unsigned type)
     return WORD(words, type);
 }
 
-const char *event_kind_word(unsigned kind)
+const char *pol_event_word(unsigned kind)
 {
     static const char *const words[] = {
         [POL_EV_FLOW_OPEN] = "flow_open",
@@ -63,17 +61,13 @@ const char *event_kind_word(unsigned kind)
     return WORD(words, kind);
 }
 
-const char *event_end_word(unsigned end)
+const char *pol_end_word(unsigned end)
 {
     static const char *const words[] = {
-        [POL_END_NONE] = NULL,
-        [POL_END_FIN] = "tcp_fin",
-        [POL_END_RST] = "tcp_rst",
-        [POL_END_IDLE] = "idle_timeout",
-        [POL_END_POLICY] = "policy_deny",
-        [POL_END_EVICTED] = "evicted",
-        [POL_END_REUSED] = "reused",
-        [POL_END_FLUSHED] = "flushed",
+        [POL_END_NONE] = "none",          [POL_END_FIN] = "tcp_fin",
+        [POL_END_RST] = "tcp_rst",        [POL_END_IDLE] = "idle_timeout",
+        [POL_END_POLICY] = "policy_deny", [POL_END_EVICTED] = "evicted",
+        [POL_END_REUSED] = "reused",      [POL_END_FLUSHED] = "flushed",
     };
 
     return WORD(words, end);

@@ -31,6 +31,7 @@ size_t regex_memory(const struct regex *regex);
 
 int regex_scratch_new(const pol_ctx *ctx, struct regex_scratch **ret_scratch);
 void regex_scratch_free(struct regex_scratch *scratch);
+size_t regex_scratch_memory(void); /* of one */
 
 /* Searches subject. Allocates nothing outside the scratch. */
 enum regex_result regex_search(const struct regex *regex, struct regex_scratch *scratch,

@@ -245,6 +245,11 @@ void regex_scratch_free(struct regex_scratch *scratch)
         mem_free(scratch->mem, scratch, sizeof(*scratch));
 }
 
+size_t regex_scratch_memory(void)
+{
+    return sizeof(struct regex_scratch);
+}
+
 enum regex_result regex_search(const struct regex *regex, struct regex_scratch *scratch,
                                pol_str subject)
 {

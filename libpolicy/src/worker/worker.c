@@ -373,14 +373,14 @@ uint32_t pol_worker_flow_count(const pol_worker *worker)
 
 size_t pol_worker_memory(const pol_worker *worker)
 {
-    return sizeof(*worker) + worker->arena.bytes + flow_table_memory(&worker->flows) +
+    return sizeof(*worker) + worker->arena.bytes + regex_scratch_memory() +
+           flow_table_memory(&worker->flows) + memo_memory(&worker->walker.memo) +
            (size_t)worker->hellos.count * (HELLO_BYTES + sizeof(struct stream)) +
            (size_t)worker->flights.count * (TLS_FLIGHT_MAX + sizeof(struct stream)) +
            chains_memory(&worker->walker.chains) +
            (size_t)worker->dns_streams.count * (DNS_STREAM_BYTES + sizeof(struct stream)) +
            aged_memory(&worker->queries.aged) + aged_memory(&worker->fragments.aged) +
-           3 * aged_memory(&worker->members.aged) + worker->events.capacity * sizeof(pol_event) +
-           (size_t)worker->walker.memo.sets * 4 * sizeof(struct memo_entry);
+           3 * aged_memory(&worker->members.aged) + worker->events.capacity * sizeof(pol_event);
 }
 
 void pol_counters_add(pol_counters *counters, const pol_worker *worker)

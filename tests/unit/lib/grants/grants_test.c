@@ -100,6 +100,25 @@ static const struct {
     {300, 0, 86400 * S, 1050 * S, false, 1300 * S},
 };
 
+Test(grants, memory_is_what_was_taken)
+{
+    struct counting counting = {0};
+
+    pol_ctx_unref(ctx);
+    ctx = counting_ctx(&counting);
+    for (uint32_t capacity = 1; capacity < 5000; capacity = capacity * 3 + 1) {
+        size_t before = counting.bytes;
+
+        options.capacity = capacity;
+        make();
+        cr_expect_eq(pol_grants_memory(grants), counting.bytes - before, "%u", capacity);
+        pol_grants_free(grants);
+        grants = NULL;
+    }
+    pol_ctx_unref(ctx);
+    ctx = NULL;
+}
+
 Test(grants, a_duration_without_end_never_runs_out)
 {
     static const size_t fields[] = {offsetof(pol_grants_options, idle),

@@ -840,6 +840,19 @@ Test(audit, a_table_is_no_news_to_itself)
     pol_audit_free(audit);
 }
 
+Test(audit, memory_is_what_was_taken)
+{
+    static const uint32_t sizes[] = {1, 2, 3, 100};
+
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        size_t before = counting.bytes;
+        pol_audit *audit = audit_of(sizes[i]);
+
+        cr_expect_eq(pol_audit_memory(audit), counting.bytes - before);
+        pol_audit_free(audit);
+    }
+}
+
 Test(audit, a_query_of_unknown_size_visits_nobody)
 {
     pol_audit *audit = audit_of(4);

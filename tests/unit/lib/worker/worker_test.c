@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/worker.h"
 
+#include "../base/counting_mem.h"
 #include "rig.h"
 
 static struct rig rig;
@@ -259,6 +260,30 @@ Test(worker, objects_may_be_freed_in_any_order)
     cr_expect_eq(rig_judge(&rig, &syn), POL_ALLOW);
     pol_worker_free(rig.worker);
     rig.worker = NULL;
+}
+
+Test(worker, memory_is_what_was_taken)
+{
+    static const pol_prefix inside = {{4, {10}}, 8};
+    struct counting counting = {0};
+    pol_policy *policy;
+    size_t before;
+
+    rig.ctx = counting_ctx(&counting);
+    rig_options(&rig)->inside = &inside;
+    rig_options(&rig)->inside_count = 1;
+    policy = rig_compile(&rig, "{'source_groups':[{'id':'g','mode':'enforce','sources':{'cidrs':"
+                               "['10.0.0.0/8']},'rules':[{'id':'n','action':'allow','match':"
+                               "{'dns_hostname':'^a'}},{'id':'m','action':'allow','match':"
+                               "{'dns_hostname':'^b'}}]}]}");
+    before = counting.bytes;
+    cr_assert_eq(pol_worker_new(rig.ctx, &rig.options, &rig.worker), POL_OK);
+    cr_expect_eq(pol_worker_memory(rig.worker), counting.bytes - before);
+    cr_assert_eq(pol_worker_use(rig.worker, policy, 1), POL_OK);
+    cr_expect_eq(pol_worker_memory(rig.worker), counting.bytes - before);
+    pol_policy_unref(policy);
+    rig_stop(&rig);
+    cr_expect_eq(counting.bytes, 0);
 }
 
 Test(worker, memory_grows_with_the_tables)
