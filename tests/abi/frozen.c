@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The structs of the packet path never change their size or their offsets: an array of them is
- * handed over, and a newer library could not tell an older one. It is enough that this file
- * compiles; on machines with pointers of 64 bits.
+ * Structs without a size that callers make room for never change their size or their offsets: a
+ * newer library could not tell that a caller is older. It is enough that this file compiles; on
+ * machines with pointers of 64 bits. Of the structs beside the packet path the size is told here,
+ * and the baseline knows the offsets.
  */
 #include <libpolicy/policy.h>
 
@@ -76,7 +77,7 @@ AT(pol_verdict, generation, 32);
 AT(pol_verdict, flow, 40);
 AT(pol_verdict, reserved, 48);
 
-SIZE(pol_event, 968);
+SIZE(pol_event, 1000);
 AT(pol_event, kind, 0);
 AT(pol_event, end, 1);
 AT(pol_event, icmp_type, 2);
@@ -99,6 +100,19 @@ AT(pol_event, qclass, 178);
 AT(pol_event, rcode, 180);
 AT(pol_event, answer_count, 181);
 AT(pol_event, learned, 182);
-AT(pol_event, answers, 184);
-AT(pol_event, name, 456);
-AT(pol_event, fqdn, 712);
+AT(pol_event, reserved, 184);
+AT(pol_event, answers, 216);
+AT(pol_event, name, 488);
+AT(pol_event, fqdn, 744);
+
+SIZE(pol_mem, 32);
+SIZE(pol_idle, 64);
+SIZE(pol_grant, 344);
+SIZE(pol_grants_stats, 96);
+SIZE(pol_dns_query, 432);
+SIZE(pol_dns_learned, 32);
+SIZE(pol_finding, 3192);
+SIZE(pol_audit_stats, 56);
+SIZE(pol_port_range, 4);
+SIZE(pol_ready_line, 56);
+SIZE(pol_certificate, 33888);

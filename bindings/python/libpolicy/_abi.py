@@ -486,6 +486,7 @@ class pol_grant(Structure):
     answered: int
     used: int
     expires: int
+    reserved: Array[c_uint64]
     name: bytes
     _fields_ = [
         ("group_key", c_uint64),
@@ -500,6 +501,7 @@ class pol_grant(Structure):
         ("answered", c_uint64),
         ("used", c_uint64),
         ("expires", c_uint64),
+        ("reserved", c_uint64 * 2),
         ("name", c_char * 256),
     ]
 
@@ -651,6 +653,7 @@ class pol_event(Structure):
     rcode: int
     answer_count: int
     learned: int
+    reserved: Array[c_uint64]
     answers: Array[pol_addr]
     name: bytes
     fqdn: bytes
@@ -677,6 +680,7 @@ class pol_event(Structure):
         ("rcode", c_uint8),
         ("answer_count", c_uint8),
         ("learned", c_uint16),
+        ("reserved", c_uint64 * 4),
         ("answers", pol_addr * 16),
         ("name", c_char * 256),
         ("fqdn", c_char * 256),
@@ -787,6 +791,7 @@ class pol_finding(Structure):
     count: int
     first_seen: int
     last_seen: int
+    reserved: Array[c_uint64]
     group: bytes
     rule: bytes
     name: bytes
@@ -808,6 +813,7 @@ class pol_finding(Structure):
         ("count", c_uint64),
         ("first_seen", c_uint64),
         ("last_seen", c_uint64),
+        ("reserved", c_uint64 * 4),
         ("group", c_char * 257),
         ("rule", c_char * 257),
         ("name", c_char * 256),
@@ -840,11 +846,13 @@ class pol_audit_stats(Structure):
     capacity: int
     events: int
     evicted: int
+    reserved: Array[c_uint64]
     _fields_ = [
         ("findings", c_uint32),
         ("capacity", c_uint32),
         ("events", c_uint64),
         ("evicted", c_uint64),
+        ("reserved", c_uint64 * 4),
     ]
 
 
@@ -857,6 +865,7 @@ class pol_dns_query(Structure):
     name_len: int
     grantee_count: int
     grantees: Array[c_uint64]
+    reserved: Array[c_uint64]
     name: bytes
     _fields_ = [
         ("client", pol_addr),
@@ -867,6 +876,7 @@ class pol_dns_query(Structure):
         ("name_len", c_uint8),
         ("grantee_count", c_uint8),
         ("grantees", c_uint64 * 16),
+        ("reserved", c_uint64 * 2),
         ("name", c_char * 256),
     ]
 
@@ -876,11 +886,13 @@ class pol_dns_learned(Structure):
     added: int
     refreshed: int
     rcode: int
+    reserved: Array[c_uint64]
     _fields_ = [
         ("addresses", c_uint32),
         ("added", c_uint32),
         ("refreshed", c_uint32),
         ("rcode", c_uint8),
+        ("reserved", c_uint64 * 2),
     ]
 
 
@@ -889,11 +901,13 @@ class pol_ready_line(Structure):
     detail: pol_str
     ok: bool
     advisory: bool
+    reserved: Array[c_uint64]
     _fields_ = [
         ("name", pol_str),
         ("detail", pol_str),
         ("ok", c_bool),
         ("advisory", c_bool),
+        ("reserved", c_uint64 * 2),
     ]
 
 
@@ -963,6 +977,7 @@ class pol_certificate(Structure):
     names_len: int
     subject_len: int
     version: int
+    reserved: Array[c_uint64]
     subject: bytes
     names: bytes
     _fields_ = [
@@ -974,6 +989,7 @@ class pol_certificate(Structure):
         ("names_len", c_uint32),
         ("subject_len", c_uint16),
         ("version", c_uint16),
+        ("reserved", c_uint64 * 4),
         ("subject", c_char * 1024),
         ("names", c_char * 32768),
     ]
@@ -995,28 +1011,28 @@ LAYOUT: dict[type[Structure], tuple[int, tuple[int, ...]]] = {
     pol_diag: (48, (0, 4, 8, 12, 16, 32)),
     pol_compile_options: (16, (0, 8, 9)),
     pol_grants_options: (56, (0, 8, 12, 16, 24, 32, 40, 48)),
-    pol_grant: (328, (0, 8, 25, 26, 27, 28, 32, 36, 40, 48, 56, 64, 72)),
+    pol_grant: (344, (0, 8, 25, 26, 27, 28, 32, 36, 40, 48, 56, 64, 72, 88)),
     pol_grants_stats: (96, (0, 4, 8, 16, 24, 32, 40, 48, 56, 64)),
     pol_tuple: (40, (0, 17, 34, 36, 38)),
     pol_packet: (160, (0, 40, 41, 42, 43, 44, 45, 46, 47, 48, 52, 54, 56, 58, 60, 64, 68, 72, 76,
         80, 84, 88, 104, 144)),
     pol_verdict: (64, (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, 48)),
-    pol_event: (968, (0, 1, 2, 3, 4, 5, 6, 8, 48, 112, 120, 128, 136, 144, 152, 160, 168, 176,
-        178, 180, 181, 182, 184, 456, 712)),
+    pol_event: (1000, (0, 1, 2, 3, 4, 5, 6, 8, 48, 112, 120, 128, 136, 144, 152, 160, 168, 176,
+        178, 180, 181, 182, 184, 216, 488, 744)),
     pol_idle: (64, (0, 8, 16, 24, 32, 40, 48, 56)),
     pol_worker_options: (256, (0, 8, 12, 16, 20, 24, 28, 32, 40, 104, 112, 120, 128, 136, 137,
         138, 139, 140, 144, 152, 160, 168, 176, 184, 192, 200, 208, 216, 232, 236, 240)),
-    pol_finding: (3160, (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 29, 48, 56, 64, 72, 80, 337, 594, 850,
-        1106)),
+    pol_finding: (3192, (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 29, 48, 56, 64, 72, 80, 112, 369, 626,
+        882, 1138)),
     pol_audit_query: (56, (0, 8, 16, 24, 32, 40, 48)),
-    pol_audit_stats: (24, (0, 4, 8, 16)),
-    pol_dns_query: (416, (0, 18, 20, 22, 24, 25, 26, 32, 160)),
-    pol_dns_learned: (16, (0, 4, 8, 12)),
-    pol_ready_line: (40, (0, 16, 32, 33)),
+    pol_audit_stats: (56, (0, 4, 8, 16, 24)),
+    pol_dns_query: (432, (0, 18, 20, 22, 24, 25, 26, 32, 160, 176)),
+    pol_dns_learned: (32, (0, 4, 8, 12, 16)),
+    pol_ready_line: (56, (0, 16, 32, 33, 40)),
     pol_counter_info: (40, (0, 8, 16, 24, 32, 33)),
     pol_port_range: (4, (0, 2)),
     pol_tap_filter: (104, (0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96)),
-    pol_certificate: (33856, (0, 8, 16, 48, 52, 56, 60, 62, 64, 1088)),
+    pol_certificate: (33888, (0, 8, 16, 48, 52, 56, 60, 62, 64, 96, 1120)),
 }
 
 # Of every function: what it returns and takes.

@@ -56,6 +56,7 @@ typedef struct pol_finding {
     uint64_t generation; /* of the newest event */
     uint64_t count;      /* how often it was seen; stays at its largest value */
     pol_wall first_seen, last_seen; /* when */
+    uint64_t reserved[4]; /* zero */
     char group[257];     /* id; "default" when no group matched */
     char rule[257];      /* id of the newest event's rule; may be empty */
     char name[POL_NAME_MAX + 1]; /* dns: queried name. tls: SNI */
@@ -139,6 +140,7 @@ typedef struct pol_audit_stats {
     uint32_t capacity; /* max_findings */
     uint64_t events;   /* merged since it was made */
     uint64_t evicted;  /* findings that made room for others */
+    uint64_t reserved[4]; /* zero */
 } pol_audit_stats;
 
 /** Copies the numbers out. */

@@ -68,7 +68,7 @@ typedef struct pol_ctx_options {
     pol_log_fn log;        /* NULL: silent */
     void *log_user;        /* handed to log */
     uint64_t hash_seed[2]; /* random and secret in production, constant in tests */
-    pol_limits limits;     /* of policy documents */
+    pol_limits limits;     /* of policy documents; stands last, where it can grow */
 } pol_ctx_options;
 
 /**

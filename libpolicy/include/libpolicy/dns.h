@@ -27,6 +27,7 @@ typedef struct pol_dns_query {
     uint8_t name_len;      /* octets of name */
     uint8_t grantee_count; /* of grantees */
     uint64_t grantees[POL_DNS_GRANTEES]; /* group keys, in group order */
+    uint64_t reserved[2];                /* zero */
     char name[POL_NAME_MAX + 1];         /* text form, lower case, NUL-terminated */
 } pol_dns_query;
 
@@ -52,6 +53,7 @@ typedef struct pol_dns_learned {
     uint32_t added;     /* new grants, over all grantees */
     uint32_t refreshed; /* grants that were there */
     uint8_t rcode;      /* of the answer, RFC 1035 4.1.1 */
+    uint64_t reserved[2]; /* zero */
 } pol_dns_learned;
 
 /**

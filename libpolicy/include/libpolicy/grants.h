@@ -108,6 +108,7 @@ typedef struct pol_grant {
     pol_mono answered;    /* newest answer */
     pol_mono used;        /* newest answer or packet */
     pol_mono expires;     /* when it stops being live, as things stand now */
+    uint64_t reserved[2]; /* zero */
     char name[POL_NAME_MAX + 1]; /* text form, lower case, NUL-terminated */
 } pol_grant;
 

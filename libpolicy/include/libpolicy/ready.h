@@ -61,6 +61,7 @@ typedef struct pol_ready_line {
     pol_str detail; /* empty when there is none */
     bool ok;        /* what pol_ready_set() said last */
     bool advisory;  /* shown, but does not count */
+    uint64_t reserved[2]; /* zero */
 } pol_ready_line;
 
 /** Whether every check that is not advisory is ok. */

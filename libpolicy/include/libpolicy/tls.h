@@ -47,6 +47,7 @@ typedef struct pol_certificate {
     uint32_t names_len;             /* octets used in names */
     uint16_t subject_len;           /* 0: no subject, or one that could be taken for another */
     uint16_t version;               /* of TLS, such as 0x0303 for 1.2 */
+    uint64_t reserved[4];           /* zero */
     char subject[POL_CERTIFICATE_SUBJECT]; /* "C=US,O=Example,CN=db.example.com": in the
                                               certificate's order, "+" within one RDN;
                                               NUL-terminated */

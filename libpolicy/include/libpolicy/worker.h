@@ -190,7 +190,8 @@ POL_API const char *pol_end_word(unsigned end);
 #define POL_EVENT_ADDRESSES 16 /* addresses of a DNS answer that an event has room for */
 
 /**
- * Something that happened. A plain value; indexes belong to the policy of verdict.generation.
+ * Something that happened. A plain value; indexes belong to the policy of verdict.generation. Frozen
+ * for the life of the SONAME.
  */
 typedef struct pol_event {
     uint8_t kind;        /* enum pol_event_kind */
@@ -214,6 +215,7 @@ typedef struct pol_event {
     uint8_t rcode;           /* of the answer; 255 when there was none */
     uint8_t answer_count;    /* addresses reached from the question, at most 255 */
     uint16_t learned;        /* grants added or refreshed, over all groups */
+    uint64_t reserved[4];    /* zero */
     pol_addr answers[POL_EVENT_ADDRESSES]; /* the first of them */
     /* Names are in text form, lower case, NUL-terminated. */
     char name[POL_NAME_MAX + 1]; /* DNS: queried name. Otherwise the SNI; empty without one */
