@@ -57,7 +57,7 @@ typedef struct pol_limits {
     uint32_t pattern_bytes; /* 1 024 per regular expression */
     uint32_t regexes;       /* 1 000 patterns that need the regex engine; literal and suffix
                                shapes are not counted */
-    uint32_t diagnostics;   /* 1 000; further ones are counted, not kept */
+    uint32_t diagnostics;   /* 1 000; further ones are counted, not kept. 0 keeps one */
     uint32_t regex_match;   /* 10 000: PCRE2 match limit; reaching it is an exception and denies */
 } pol_limits;
 

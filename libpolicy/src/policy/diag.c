@@ -105,13 +105,16 @@ static int reserve(struct pol_diags *diags)
                     sizeof(*diags->offsets));
 }
 
+/* One is kept whatever the limit is: nobody refuses a document without a word. */
 static bool count_one(struct pol_diags *diags, uint32_t code)
 {
+    uint32_t limit = diags->ctx->limits.diagnostics;
+
     if (code < POL_DIAG_SHADOWED)
         diags->errors++;
     else
         diags->warnings++;
-    return diags->count < diags->ctx->limits.diagnostics;
+    return diags->count < (limit ? limit : 1);
 }
 
 static void add(struct pol_diags *diags, uint32_t code, uint32_t node, uint32_t offset,

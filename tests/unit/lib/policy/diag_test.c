@@ -78,6 +78,23 @@ Test(diag, a_document_that_is_too_long_has_no_place)
     document_fini(&doc);
 }
 
+Test(diag, whoever_keeps_none_is_told_one)
+{
+    struct document doc;
+
+    document_init(&doc);
+    pol_ctx_unref(doc.ctx);
+    doc.opts.limits.diagnostics = 0;
+    doc.opts.mem = NULL;
+    cr_assert_eq(pol_ctx_new(&doc.opts, &doc.ctx), POL_OK);
+    document_compile(&doc, "{'x': 1, 'y': 2}", NULL);
+    cr_expect_eq(doc.rc, POL_E_POLICY);
+    cr_expect_eq(pol_diags_errors(doc.diags), 2);
+    cr_assert_eq(pol_diags_count(doc.diags), 1);
+    cr_expect_eq(pol_diags_at(doc.diags, 0)->code, POL_DIAG_UNKNOWN_KEY);
+    document_fini(&doc);
+}
+
 Test(diag, without_diagnostics_there_is_nothing_to_see)
 {
     cr_expect_eq(pol_diags_count(NULL), 0);
