@@ -8,11 +8,16 @@
  * Rules that hold everywhere and are not repeated:
  *  - ports and all other numbers are in host byte order; address bytes are in network order
  *  - functions return POL_OK (0) or a negative enum pol_status, unless they say otherwise
- *  - outputs come last; ret_x is written on success only, reterr_x on failure only
+ *  - outputs come last; ret_x is written on success only, reterr_x on failure only, unless they say
+ *    otherwise
+ *  - a pointer is not NULL unless its comment says that it may be; a list of length 0, or a buffer
+ *    of capacity 0, may be
  *  - T **ret_t means the caller owns the result and releases it with the function named there;
  *    a returned pointer is borrowed from the object it was asked of
  *  - every _free and _unref accepts NULL; what an object needs of others it keeps alive itself, so
  *    they may be released in any order
+ *  - callbacks return: they neither jump out nor throw, and they call no function on the object that
+ *    calls them
  *  - option structs begin with their size and are prepared with their _init function, which fills
  *    in the defaults; a newer library accepts an older, shorter struct
  */

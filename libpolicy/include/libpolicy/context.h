@@ -22,9 +22,10 @@ extern "C" {
  */
 typedef struct pol_ctx pol_ctx;
 
-/** Where memory comes from. Sizes are given back on release, so an arena or a counting allocator
- *  needs no headers of its own. libc's malloc() is used for what does not outlive the call alone:
- *  by cJSON and mbedTLS while a document is compiled, and by qsort(), which can do without. */
+/** Where memory comes from, aligned as malloc() aligns it. Sizes are given back on release, so an
+ *  arena or a counting allocator needs no headers of its own. libc's malloc() is used for what does
+ *  not outlive the call alone: by cJSON and mbedTLS while a document is compiled, and by qsort(),
+ *  which can do without. */
 typedef struct pol_mem {
     void *user; /* handed to each of the functions */
     void *(*alloc)(void *user, size_t size); /* NULL when there is no memory; size is never 0 */
@@ -48,12 +49,13 @@ enum pol_log_level {
 typedef void (*pol_log_fn)(void *user, enum pol_log_level level, pol_str message);
 
 /** What a policy document may hold at most. Beyond a limit the document is rejected and the
- *  diagnostic names the limit. */
+ *  diagnostic names the limit. A limit may be any number: 0 lets nothing of its kind in, the
+ *  largest one everything that time and memory have room for. */
 typedef struct pol_limits {
-    size_t document_bytes;  /* 64 MiB */
+    size_t document_bytes;  /* 64 MiB; below 4 GiB whatever it says */
     uint32_t groups;        /* 65 536 */
     uint32_t rules;         /* 1 000 000 in the whole document */
-    uint32_t id_bytes;      /* 256 */
+    uint32_t id_bytes;      /* 256; findings and counters know ids by their first 256 octets */
     uint32_t pattern_bytes; /* 1 024 per regular expression */
     uint32_t regexes;       /* 1 000 patterns that need the regex engine; literal and suffix
                                shapes are not counted */

@@ -58,7 +58,8 @@ typedef struct pol_grants_options {
     uint32_t capacity;            /* 65 536 grants in all */
     uint32_t addresses_per_name;  /* 1 000 for one (group, name); least recently used goes first */
     uint32_t names_per_address;   /* 256 for one (group, address); least recently used goes first */
-    pol_mono ttl_min, ttl_max;    /* durations; 0 and 86 400 s: what a TTL is clamped to */
+    pol_mono ttl_min, ttl_max;    /* durations; 0 and 86 400 s: what a TTL is clamped to. The first
+                                     one holds where they contradict each other */
     pol_mono idle;                /* duration; 420 s */
     pol_mono idle_two_way;        /* duration; 7 440 s, once it has carried a flow with packets
                                      both ways (RFC 5382 REQ-5) */
@@ -74,7 +75,8 @@ POL_API void pol_grants_options_init(pol_grants_options *opts, size_t size);
 /**
  * Makes an empty table and takes all of its memory. @p opts may be NULL for the defaults.
  *
- * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity of 0 or above 16 million)
+ * @return POL_OK, POL_E_NOMEM, POL_E_ABI, POL_E_INVALID (a capacity of 0 or above 16 million, no
+ *         address per name, no name per address or more than 256)
  *
  * Thread class: any thread.
  */

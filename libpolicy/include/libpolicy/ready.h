@@ -32,7 +32,9 @@ typedef struct pol_ready pol_ready;
 /**
  * Makes the checks of these names, in this order. The names are copied.
  *
- * @return POL_OK, POL_E_NOMEM, POL_E_INVALID (no names, more than 32, or one twice)
+ * @return POL_OK, POL_E_NOMEM, POL_E_INVALID (no names, more than 32, one twice, or an empty one)
+ *
+ * Thread class: any thread.
  */
 POL_API int pol_ready_new(pol_ctx *ctx, const char *const *names, size_t count,
                           pol_ready **ret_ready);

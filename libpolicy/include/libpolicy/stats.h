@@ -42,6 +42,8 @@ POL_API const pol_counter_info *pol_counter_describe(size_t index);
  * Makes a sum over no worker, all values zero.
  *
  * @return POL_OK, POL_E_NOMEM
+ *
+ * Thread class: any thread.
  */
 POL_API int pol_counters_new(pol_ctx *ctx, pol_counters **ret_counters);
 

@@ -34,7 +34,7 @@ static const struct {
 
 size_t pol_abi_size(const char *type)
 {
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    for (size_t i = 0; type && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         if (strcmp(sizes[i].name, type) == 0)
             return sizes[i].size;
     }

@@ -50,4 +50,5 @@ Test(status, what_is_no_public_struct_has_no_size)
     cr_expect_eq(pol_abi_size("pol_ver"), 0);
     cr_expect_eq(pol_abi_size("pol_verdicts"), 0);
     cr_expect_eq(pol_abi_size(""), 0);
+    cr_expect_eq(pol_abi_size(NULL), 0);
 }
