@@ -214,6 +214,8 @@ pol_mono wire_late(const struct wire *wire, const struct wire_flow *flow);
 
 /* A message of a connection is judged as it would be over UDP; NULL: it is none. */
 void wire_tcp_query(struct wire *wire, struct wire_flow *flow, const struct wire_message *message);
+/* A client that does not ask: denied, unless audit mode or the list lets it pass unread. */
+void wire_no_query(struct wire *wire, struct wire_flow *flow);
 void wire_tcp_answer(struct wire *wire, struct wire_flow *flow, const struct wire_message *message);
 void wire_deny_dns(struct wire *wire, struct wire_flow *flow, uint16_t reason, uint32_t group,
                    uint32_t rule);

@@ -380,7 +380,7 @@ static void stop_reading(struct wire *wire, struct wire_flow *flow)
     wire_end_streams(wire, flow);
 }
 
-static void end_no_query(struct wire *wire, struct wire_flow *flow)
+void wire_no_query(struct wire *wire, struct wire_flow *flow)
 {
     const struct linear_step *strict = strict_group(wire, wire_asker(wire, &flow->tuple.src));
 
@@ -397,7 +397,7 @@ void wire_tcp_query(struct wire *wire, struct wire_flow *flow, const struct wire
     bool passes;
 
     if (!message || message->answers) {
-        end_no_query(wire, flow);
+        wire_no_query(wire, flow);
         return;
     }
     linear_ask(wire->list, wire_asker(wire, &flow->tuple.src), message->name, &asked);

@@ -178,6 +178,15 @@ static bool is_in_place(const struct wire_flow *flow, const pol_packet *packet, 
     return from >= 0 || (from == -1 && packet->payload.len == 1);
 }
 
+/* What a resolver says is never sent on unread. */
+static void cannot_read(struct wire *wire, struct wire_flow *flow, bool reply)
+{
+    if (reply)
+        wire_deny_dns(wire, flow, POL_WHY_MALFORMED, POL_NONE, POL_NONE);
+    else
+        wire_no_query(wire, flow);
+}
+
 static void take_octets(struct wire *wire, struct wire_flow *flow, const pol_packet *packet,
                         bool reply)
 {
@@ -188,7 +197,7 @@ static void take_octets(struct wire *wire, struct wire_flow *flow, const pol_pac
     if (!is_under_way(stream))
         stream->since = wire->now;
     if (!is_in_place(flow, packet, reply, from) || !put_octets(stream, from, packet->payload)) {
-        wire_deny_dns(wire, flow, POL_WHY_MALFORMED, POL_NONE, POL_NONE);
+        cannot_read(wire, flow, reply);
         return;
     }
     while (flow->dns && !flow->denied && next_message(wire, flow, stream_of(wire, flow, reply)))

@@ -363,27 +363,27 @@ static void decided_by(struct flow *flow, const pol_verdict *verdict)
     flow->group_key = verdict->group_key;
 }
 
-/* Octets of a client that are no DNS. Ordinary packets if DNS policy has no say; in audit mode they
- * pass too. */
-static void tcp_unreadable(pol_worker *worker, uint32_t index)
+/* Octets of a client that are no DNS, or that cannot be read. Ordinary packets if DNS policy has no
+ * say; in audit mode they pass too. `message`: they are one, which is counted. */
+static void tcp_unreadable(pol_worker *worker, uint32_t index, enum pol_reason reason, bool message)
 {
     struct flow *flow = &worker->flows.flows[index];
     pol_verdict verdict = {.group = POL_NONE, .rule = POL_NONE, .flow = flow->id};
-    bool pass;
+    bool judged, pass;
     pol_tuple tuple;
 
     flow_tuple(flow, &tuple);
     verdict.side = flow->side;
-    if (dns_judge_unreadable(worker, &tuple.src, &verdict) == DNS_NOT_JUDGED)
-        pass = judge_plain(worker, index);
-    else
-        pass = verdict.action == POL_ALLOW;
-    dns_count(worker, &verdict);
+    judged = dns_judge_unreadable(worker, &tuple.src, &verdict) == DNS_JUDGED;
+    pass = judged ? verdict.action == POL_ALLOW : judge_plain(worker, index);
+    if (judged && message)
+        dns_count(worker, &verdict);
     if (!pass) {
         decided_by(flow, &verdict);
-        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        deny_flow(worker, index, reason, false);
         return;
     }
+    verdict.reason = (uint16_t)reason;
     if (verdict.flags & POL_V_AUDIT)
         report_deny(worker, NULL, index, &verdict);
     dns_tcp_forget(worker, flow);
@@ -409,7 +409,7 @@ static void tcp_query(pol_worker *worker, uint32_t index, pol_bytes message)
     flow_tuple(flow, &query.tuple);
     verdict.side = flow->side;
     if (!dns_read_query(worker, &query.tuple.src, message, &query.dns)) {
-        tcp_unreadable(worker, index);
+        tcp_unreadable(worker, index, POL_WHY_MALFORMED, true);
         return;
     }
     if (dns_judge(worker, &query.tuple.src, &query.dns, &verdict) == DNS_NOT_JUDGED) {
@@ -484,7 +484,7 @@ static void take_messages(pol_worker *worker, uint32_t index, uint32_t stream_in
             if (reply)
                 tcp_unsolicited(worker, index);
             else
-                tcp_unreadable(worker, index);
+                tcp_unreadable(worker, index, POL_WHY_MALFORMED, true);
             return;
         }
         stream->done += (uint32_t)used; /* before the flow may be denied and the stream dropped */
@@ -588,6 +588,15 @@ void dns_tcp_late(pol_worker *worker, uint32_t index)
     deny_flow(worker, index, POL_WHY_MALFORMED, false);
 }
 
+/* Octets that nobody can follow. A resolver's pass unread in no mode. */
+static void tcp_unread(pol_worker *worker, uint32_t index, enum pol_reason reason, bool reply)
+{
+    if (reply)
+        deny_flow(worker, index, reason, false);
+    else
+        tcp_unreadable(worker, index, reason, false);
+}
+
 static void tcp_octets(pol_worker *worker, uint32_t index, const pol_packet *packet, bool reply)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -595,16 +604,16 @@ static void tcp_octets(pol_worker *worker, uint32_t index, const pol_packet *pac
     struct stream *stream;
 
     if (packet->tcp_flags & POL_TCP_URG || is_before_stream(flow, packet, reply)) {
-        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        tcp_unread(worker, index, POL_WHY_MALFORMED, reply);
         return;
     }
     stream = tcp_stream(worker, flow, reply);
     if (!stream) {
-        deny_flow(worker, index, POL_WHY_PENDING_FULL, false);
+        tcp_unread(worker, index, POL_WHY_PENDING_FULL, reply);
         return;
     }
     if (stream_add(stream, seq, packet->payload) != STREAM_OK) {
-        deny_flow(worker, index, POL_WHY_MALFORMED, false);
+        tcp_unread(worker, index, POL_WHY_MALFORMED, reply);
         return;
     }
     take_messages(worker, index, (uint32_t)(stream - worker->dns_streams.streams), reply);
