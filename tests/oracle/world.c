@@ -365,6 +365,16 @@ static bool contradicts(const struct world *world, uint32_t seq, pol_bytes bytes
     return false;
 }
 
+/* Does it begin before what is kept, or make some of that urgent? */
+static bool interferes(const struct world *world, const pol_packet *packet)
+{
+    uint32_t first = world->kept_seq;
+
+    if (packet->tcp_flags & POL_TCP_URG)
+        first += (uint32_t)world->kept.len;
+    return world->kept.len && (int32_t)(packet->tcp_seq - first) < 0;
+}
+
 /* What the session holds after a segment it has read. */
 static void keep(struct world *world, uint32_t seq, pol_bytes bytes)
 {
@@ -390,7 +400,8 @@ static bool client_segment(struct world *world, pol_packet *packet, bool reloade
     uint32_t end = packet->tcp_seq + (uint32_t)packet->payload.len;
     bool unread = session->facts.tls == HELLO_UNKNOWN;
 
-    segment.differs = contradicts(world, packet->tcp_seq, packet->payload);
+    segment.differs = contradicts(world, packet->tcp_seq, packet->payload) ||
+                      (payload == PAYLOAD_EARLY && interferes(world, packet));
     session_packet(session, reloaded, &segment);
     if (unread || !session->holds)
         keep(world, packet->tcp_seq, packet->payload);

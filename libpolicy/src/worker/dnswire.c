@@ -626,7 +626,7 @@ void dns_tcp_segment(pol_worker *worker, uint32_t index, const pol_packet *packe
     struct flow *flow = &worker->flows.flows[index];
 
     acknowledge(worker, flow, packet, reply);
-    if (packet->payload.len)
+    if (packet->payload.len || packet->tcp_flags & POL_TCP_URG)
         tcp_octets(worker, index, packet, reply);
     if (flow->state == FLOW_ALLOWED && flow->is_dns)
         set_deadline(worker, index);

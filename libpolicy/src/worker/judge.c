@@ -310,7 +310,7 @@ static void read_first_data(pol_worker *worker, uint32_t index, const struct pas
         dns_tcp_segment(worker, index, packet, swapped);
         return;
     }
-    if (packet->payload.len == 0)
+    if (packet->payload.len == 0 && !(packet->tcp_flags & POL_TCP_URG))
         return;
     if (passage->depends && flow->watch != WATCH_NONE && flow->watch < WATCH_CHECK)
         flow->watch = WATCH_CHECK;

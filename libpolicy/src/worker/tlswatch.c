@@ -44,11 +44,24 @@ static bool acknowledges(const pol_packet *packet, const struct stream *stream, 
            (int32_t)(packet->tcp_ack - (stream->base + len)) >= 0;
 }
 
-static bool brings_others(const pol_packet *packet, const struct stream *stream)
+/* An octet before the window, to see whether the other end still answers (RFC 9293 3.8.4). */
+static bool is_keep_alive(uint32_t seq, size_t len, uint32_t base)
+{
+    return len <= 1 && seq + 1 == base;
+}
+
+/* Whether a segment brings other octets than the `len` that were judged, some before them, or makes
+ * some of them urgent: a receiver takes an urgent octet out of the stream, even if the segment that
+ * announced it carried none. */
+static bool brings_others(const pol_packet *packet, const struct stream *stream, uint32_t len)
 {
     uint32_t seq = packet->tcp_seq + (packet->tcp_flags & POL_TCP_SYN ? 1 : 0);
 
-    return packet->payload.len && stream_differs(stream, seq, packet->payload);
+    if (packet->tcp_flags & POL_TCP_URG && (int32_t)(seq - (stream->base + len)) < 0)
+        return true;
+    if (packet->payload.len == 0 || is_keep_alive(seq, packet->payload.len, stream->base))
+        return false;
+    return (int32_t)(seq - stream->base) < 0 || stream_differs(stream, seq, packet->payload);
 }
 
 static void guard_over(struct flow *flow)
@@ -63,7 +76,7 @@ static bool guard_hello(pol_worker *worker, uint32_t index, const pol_packet *pa
     struct flow *flow = &worker->flows.flows[index];
     const struct stream *stream = &worker->hellos.streams[flow->stream];
 
-    if (!reply && brings_others(packet, stream)) {
+    if (!reply && brings_others(packet, stream, stream->have)) {
         judge_incomplete(worker, index, POL_WHY_TLS_INCOMPLETE);
         return false;
     }
@@ -80,7 +93,7 @@ static bool guard_flight(pol_worker *worker, uint32_t index, const pol_packet *p
     struct flow *flow = &worker->flows.flows[index];
     const struct stream *stream = &worker->flights.streams[flow->reply_stream];
 
-    if (reply && brings_others(packet, stream)) {
+    if (reply && brings_others(packet, stream, stream->done)) {
         judge_no_certificate(worker, index, POL_WHY_CERTIFICATE_MISSING);
         return false;
     }
@@ -176,12 +189,6 @@ static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t 
     learn(worker, index, verdict, hello);
 }
 
-/* An octet before the window, to see whether the other end still answers (RFC 9293 3.8.4). */
-static bool is_keep_alive(uint32_t seq, size_t len, uint32_t base)
-{
-    return len <= 1 && seq + 1 == base;
-}
-
 static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *packet)
 {
     struct flow *flow = &worker->flows.flows[index];
@@ -192,7 +199,7 @@ static void client_octets(pol_worker *worker, uint32_t index, const pol_packet *
 
     if (flow->stream != POL_NONE)
         base = worker->hellos.streams[flow->stream].base;
-    if (is_keep_alive(seq, packet->payload.len, base))
+    if (is_keep_alive(seq, packet->payload.len, base) && !(packet->tcp_flags & POL_TCP_URG))
         return;
     /* Nothing may pass unread: no octet before the first, no urgent data beside the stream. */
     if ((int32_t)(seq - base) < 0 || packet->tcp_flags & POL_TCP_URG) {
@@ -214,6 +221,15 @@ static bool is_reply_keep_alive(const struct flow *flow, const pol_packet *packe
 {
     return flow->syn_ack &&
            (int32_t)(packet->tcp_seq + (uint32_t)packet->payload.len - (flow->peer_isn + 1)) <= 0;
+}
+
+/* Whether a segment matters to who reads along. In the direction that is put together, the
+ * announcement of urgent data does, too. */
+static bool is_read(const struct flow *flow, const pol_packet *packet, bool reply)
+{
+    if (packet->tcp_flags & POL_TCP_URG && reply == certificate_awaited(flow))
+        return true;
+    return packet->payload.len && !(reply && is_reply_keep_alive(flow, packet));
 }
 
 /* What comes next of a flow whose ClientHello is not there yet. */
@@ -240,8 +256,7 @@ void tls_segment(pol_worker *worker, uint32_t index, const pol_packet *packet, b
         return;
     if (flow->guarded & GUARD_SERVER && !guard_flight(worker, index, packet, reply))
         return;
-    if (flow->watch == WATCH_NONE || packet->payload.len == 0 ||
-        (reply && is_reply_keep_alive(flow, packet)))
+    if (flow->watch == WATCH_NONE || !is_read(flow, packet, reply))
         return;
     if (certificate_awaited(flow))
         certificate_segment(worker, index, packet, reply);
