@@ -82,6 +82,14 @@ static void put_fqdn(pol_worker *worker, uint64_t group_key, pol_event *event)
         event->fqdn[event->fqdn_len = 0] = '\0';
 }
 
+static void put_name(pol_event *event, pol_str name)
+{
+    event->name_len = (uint8_t)name.len;
+    if (name.len)
+        memcpy(event->name, name.ptr, name.len);
+    event->name[name.len] = '\0';
+}
+
 static void put_flow(pol_worker *worker, uint32_t index, pol_event *event)
 {
     const struct flow *flow = &worker->flows.flows[index];
@@ -96,10 +104,7 @@ static void put_flow(pol_worker *worker, uint32_t index, pol_event *event)
     event->packets_in = flow->packets[1];
     event->bytes_out = flow->bytes[0];
     event->bytes_in = flow->bytes[1];
-    event->name_len = flow->name_len;
-    if (flow->name_len)
-        memcpy(event->name, worker->flows.names[index], flow->name_len);
-    event->name[flow->name_len] = '\0';
+    put_name(event, (pol_str){worker->flows.names[index], flow->name_len});
 }
 
 void report_flow(pol_worker *worker, uint32_t index, enum pol_event_kind kind, enum pol_end end)
@@ -137,13 +142,12 @@ void report_deny(pol_worker *worker, const struct passage *passage, uint32_t ind
         event->icmp_code = packet->icmp_code;
         event->vlan = packet->vlan_count ? packet->vlan[0] : 0;
         event->first = event->last = worker->now;
-        event->name_len = (uint8_t)passage->sni.len;
-        if (passage->sni.len)
-            memcpy(event->name, passage->sni.ptr, passage->sni.len);
-        event->name[event->name_len] = '\0';
         *(passage->swapped ? &event->packets_in : &event->packets_out) = 1;
         *(passage->swapped ? &event->bytes_in : &event->bytes_out) = packet->ip_len;
     }
+    /* A flow that opens with its ClientHello has been judged on it, and keeps it a moment later. */
+    if (passage)
+        put_name(event, passage->sni);
     event->verdict = *verdict;
     put_fqdn(worker, verdict->group_key, event);
 }
