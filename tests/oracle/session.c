@@ -102,6 +102,14 @@ static void judge(struct session *session, uint32_t from)
         unpin(session);
 }
 
+/* Judged where it stopped; by another policy, from the beginning. */
+static void judge_on(struct session *session, bool reloaded)
+{
+    if (reloaded)
+        session->flags &= ~(uint32_t)POL_V_SNI_MISMATCH;
+    judge(session, reloaded || session->resume == POL_NONE ? 0 : session->resume);
+}
+
 /* A denial for what the client sent, or did not send. */
 static void deny(struct session *session, enum pol_reason reason, bool audit)
 {
@@ -148,7 +156,7 @@ static bool incomplete(struct session *session, bool reloaded)
     session->facts.tls = HELLO_INCOMPLETE;
     let_go(session);
     if (waits) {
-        judge(session, reloaded || session->resume == POL_NONE ? 0 : session->resume);
+        judge_on(session, reloaded);
         check_sni(session);
     } else if (hung) {
         deny(session, POL_WHY_TLS_INCOMPLETE, session->audit_mode);
@@ -165,8 +173,8 @@ static void missing(struct session *session, bool reloaded)
     session->facts.no_certificate = true;
     if (!session->guarded)
         session->deadline = POL_NEVER;
-    judge(session, reloaded ? 0 : session->resume);
-    if (waits)
+    judge_on(session, reloaded);
+    if (waits || reloaded)
         check_sni(session);
 }
 
@@ -336,7 +344,7 @@ void session_open(struct session *session, const struct linear_facts *facts,
 
 static void reload(struct session *session)
 {
-    judge(session, 0);
+    judge_on(session, true);
     if (session->state == SESSION_PENDING && session->facts.tls == HELLO_SEEN &&
         session->deadline == POL_NEVER)
         session->deadline = session->now + HELLO_SECONDS * POL_SECONDS;

@@ -378,8 +378,10 @@ static void deny_flow(struct wire *wire, struct wire_flow *flow)
 static void judge_again(struct wire *wire, struct wire_flow *flow, struct wire_verdict *out)
 {
     flow->generation = wire->generation;
-    if (flow->dns)
+    if (flow->dns) {
+        flow->out.group = flow->out.rule = POL_NONE; /* they were those of another policy */
         return;
+    }
     ask_list(wire, &flow->facts, &flow->out);
     flow->denied = false;
     wire_unpin(wire, flow);

@@ -507,6 +507,9 @@ void judge_flow(pol_worker *worker, uint32_t index, uint32_t step, enum pol_end 
     struct walk_facts facts = {0};
     struct walk_outcome out;
 
+    /* Whether the name fits is asked again, too. */
+    if (flow->generation != worker->generation)
+        flow->verdict_flags &= ~(uint32_t)POL_V_SNI_MISMATCH;
     facts_of_flow(worker, index, &facts);
     walk_flow(worker, &facts, step, flow->grant, &out);
     if (no_room &&
@@ -561,10 +564,13 @@ void judge_again(pol_worker *worker, uint32_t index)
     bool was_denied = flow->state == FLOW_DENIED;
 
     counter_add(&worker->counters, COUNT_REJUDGED, 1);
-    flow->generation = worker->generation;
     /* Its messages are judged one by one; a denied one cannot be read any further. */
-    if (flow->is_dns)
+    if (flow->is_dns) {
+        flow->generation = worker->generation;
+        flow->group = flow->rule = POL_NONE; /* indexes of the policy before */
+        flow->group_key = 0;
         return;
+    }
     judge_flow(worker, index, 0, POL_END_POLICY, false);
     /* Nobody waits for a certificate without an end. */
     assert(flow->state != FLOW_PENDING || flow->tls != TLS_HELLO ||

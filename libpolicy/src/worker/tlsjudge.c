@@ -93,6 +93,7 @@ void judge_no_certificate(pol_worker *worker, uint32_t index, enum pol_reason re
     struct flow *flow = &worker->flows.flows[index];
     bool waits = certificate_awaited(flow), guarded = flow->guarded & GUARD_SERVER;
     bool pending = flow->state == FLOW_PENDING;
+    bool reloaded = flow->generation != worker->generation;
 
     flow->certificate = CERTIFICATE_MISSING;
     flow->watch = WATCH_NONE;
@@ -105,7 +106,7 @@ void judge_no_certificate(pol_worker *worker, uint32_t index, enum pol_reason re
         deny_flow(worker, index, reason, flow->in_audit);
     else if (waits && flow->resume != POL_NONE)
         resume(worker, index, reason);
-    if (pending)
+    if (pending || (reloaded && flow->generation == worker->generation))
         check_sni(worker, index);
 }
 
