@@ -8,6 +8,7 @@
 #define RANDOM_LEN             32
 #define SESSION_ID_MAX         32
 #define NAME_TYPE_HOST         0 /* RFC 6066 3 */
+#define RECORD_ALERT           21
 #define TLS12                  0x0303
 #define TLS13                  0x0304
 
@@ -184,12 +185,32 @@ static void read_body(struct tls_reader *in, struct tls_hello *hello)
         read_extensions(in, hello);
 }
 
+/*
+ * Some servers pass over warnings before the ClientHello and read the hello behind them; clients
+ * have nothing to warn of. So an alert in the clear, whose record is two octets long (RFC 8446 6),
+ * is no other protocol but a broken beginning. Longer ones are encrypted: their connection is old.
+ */
+static enum tls_hello_verdict read_alert(pol_bytes stream)
+{
+    static const uint8_t most[] = {RECORD_ALERT, TLS_MAJOR_MAX, UINT8_MAX, 0, 2};
+
+    for (size_t i = 0; i < sizeof(most); i++) {
+        if (i == stream.len)
+            return TLS_HELLO_MORE;
+        if (stream.ptr[i] > most[i])
+            return TLS_HELLO_NOT_TLS;
+    }
+    return TLS_HELLO_MALFORMED;
+}
+
 enum tls_hello_verdict tls_hello_read(pol_bytes stream, struct tls_hello *ret_hello)
 {
     struct tls_reader in = tls_reader_of(stream);
     struct tls_hello hello = {.sni_len = 0};
     uint32_t len, outer;
 
+    if (stream.len && stream.ptr[0] == RECORD_ALERT)
+        return read_alert(stream);
     if (tls_read_u8(&in) != HANDSHAKE_CLIENT_HELLO)
         tls_reader_fail(&in, TLS_HELLO_NOT_TLS);
     len = tls_read_u24(&in);

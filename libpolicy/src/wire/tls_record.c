@@ -40,7 +40,7 @@ static void next_record(struct tls_reader *reader)
     if (!header_octet(reader, &major))
         return;
     if (major != 3) {
-        tls_reader_fail(reader, wrong);
+        tls_reader_fail(reader, major > TLS_MAJOR_MAX ? wrong : TLS_HELLO_MALFORMED);
         return;
     }
     if (!header_octet(reader, &minor) || !header_octet(reader, &high) ||

@@ -21,6 +21,7 @@ enum tls_hello_verdict {
 };
 
 #define TLS_RECORD_MAX 16384 /* RFC 8446 5.1 */
+#define TLS_MAJOR_MAX  15    /* of a first record that Go's crypto/tls reads */
 
 struct tls_reader {
     struct cursor in;

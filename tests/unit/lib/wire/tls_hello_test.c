@@ -77,9 +77,11 @@ static const struct {
     {"http", OCTETS("G")},
     {"smtp", OCTETS("E")},
     {"SSLv2 hello", OCTETS("\200\56\1\0\2")},
-    {"alert", OCTETS("\25\3\1")},
+    {"encrypted alert", OCTETS("\25\3\3\0\32")},
+    {"long alert", OCTETS("\25\3\3\1")},
+    {"alert of version 16", OCTETS("\25\20")},
     {"application data", OCTETS("\27\3\3")},
-    {"version 2", OCTETS("\26\2")},
+    {"version 16", OCTETS("\26\20")},
     {"server hello", OCTETS("\26\3\3\0\172\2")},
     {"hello request", OCTETS("\26\3\3\0\4\0")},
 };
@@ -89,6 +91,26 @@ Test(tls_hello, other_protocols_are_told_by_the_first_wrong_octet)
     for (size_t i = 0; i < sizeof(foreign_cases) / sizeof(foreign_cases[0]); i++)
         cr_expect_eq(tls_hello_read(foreign_cases[i].stream, &hello), TLS_HELLO_NOT_TLS, "%s",
                      foreign_cases[i].why);
+}
+
+static const struct {
+    const char *why;
+    pol_bytes stream;
+} broken_cases[] = {
+    {"alert", OCTETS("\25\3\1\0\2\1\132")}, {"alert of another version", OCTETS("\25\17\1\0\2")},
+    {"version 0", OCTETS("\26\0")},         {"version 2", OCTETS("\26\2")},
+    {"version 15", OCTETS("\26\17")},
+};
+
+/* Servers that read on behind such a beginning have been seen. */
+Test(tls_hello, what_a_lenient_server_reads_is_a_broken_hello)
+{
+    for (size_t i = 0; i < sizeof(broken_cases) / sizeof(broken_cases[0]); i++)
+        cr_expect_eq(tls_hello_read(broken_cases[i].stream, &hello), TLS_HELLO_MALFORMED, "%s",
+                     broken_cases[i].why);
+    for (size_t len = 1; len < 5; len++)
+        cr_expect_eq(tls_hello_read((pol_bytes){broken_cases[0].stream.ptr, len}, &hello),
+                     TLS_HELLO_MORE, "%zu octets", len);
 }
 
 Test(tls_hello, any_number_of_records_reads_the_same)
