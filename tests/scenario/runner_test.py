@@ -5,6 +5,7 @@
     runner_test.py COMMAND...     scenario_runner, or python3 -m libpolicy.scenario
 """
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,10 +13,12 @@ import tempfile
 HEAD = "# A title\n# decisions 3\n"
 OPEN = HEAD + 'policy <<END\n{"default_policy": "allow"}\nEND\n'
 SYN = "t=1s tcp 10.0.0.5:1 > 192.0.2.1:443 SYN"
+README = (pathlib.Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8")
 
 # What is proved, the scenario, and what the output must say; None where the scenario must pass.
 CASES = [
     ("a scenario that holds passes", OPEN + f"{SYN} expect allow opened !audit rule=- flows=1\n", None),
+    ("the example of the README", re.search(r"^```\n(# .*?)^```$", README, re.MULTILINE | re.DOTALL)[1], None),
     ("times and comments", OPEN + "t=250ms tick # nothing\nt=0.5s tick\nt=1m tick\n", None),
     ("no title", "policy x\n", ":1: the first line"),
     ("no paragraph", "# A title\n", ":2: no line names"),
