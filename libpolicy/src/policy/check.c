@@ -238,7 +238,8 @@ static void check_proto(struct check *check, struct pm_match *match)
                 return;
             }
         }
-        check_fault(check, POL_DIAG_VALUE, proto->at, "invalid proto value: %.*s",
+        check_fault(check, POL_DIAG_VALUE, proto->at,
+                    "invalid proto value: %.*s (expected any, tcp, udp, icmp, icmpv6 or 0 to 255)",
                     DIAG_ECHO(proto->text));
         match->any_proto = true; /* so that no other fault follows from this one */
         return;
@@ -310,7 +311,7 @@ static void check_combinations(struct check *check, const struct pm_match *match
                     "tls matches require proto tcp or any");
     if (octets->count && !match->any_proto && !is_icmp(match))
         check_fault(check, POL_DIAG_CONFLICT, octets->at,
-                    "icmp type/code matches require proto icmp or any");
+                    "icmp type/code matches require proto icmp, icmpv6 or any");
     if (ports->count && is_icmp(match))
         check_fault(check, POL_DIAG_CONFLICT, ports->at,
                     "port matches are not valid for icmp rules");
