@@ -152,7 +152,7 @@ static bool udp_query(pol_worker *worker, struct passage *passage, pol_verdict *
 
     vlans_of(packet, query.vlan);
     if (!dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns) ||
-        is_several(packet))
+        is_several(packet) || packet->marks & POL_MARK_FRAGMENT) /* more follows, unread */
         return malformed_query(worker, packet, passage, verdict);
     index = queries_find(&worker->queries, &query.tuple, query.vlan, &query.dns);
     if (repeated(worker, index, verdict))
@@ -314,7 +314,8 @@ void dns_record_query(pol_worker *worker, const struct passage *passage, const p
     struct query query;
 
     if (!worker->opts.grants || verdict->action != POL_ALLOW || verdict->flags & POL_V_REPLY ||
-        verdict->side == POL_SIDE_OUTSIDE || !dns_trusts(worker, &packet->tuple.dst) ||
+        verdict->side == POL_SIDE_OUTSIDE || packet->marks & POL_MARK_FRAGMENT ||
+        !dns_trusts(worker, &packet->tuple.dst) ||
         !dns_read_query(worker, &packet->tuple.src, packet->payload, &query.dns))
         return;
     query.tuple = packet->tuple;
