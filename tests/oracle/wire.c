@@ -428,6 +428,7 @@ static void known(struct wire *wire, struct wire_flow *flow, const pol_packet *p
         wire_read(wire, flow, packet, reply);
     note_room(wire, flow);
     say(&flow->out, flags, out);
+    out->own = flow->number;
     if (told && !again)
         out->reason = POL_WHY_DENIED_FLOW;
     flow->told = flow->denied;
@@ -518,7 +519,7 @@ static void open_flow(struct wire *wire, const pol_packet *packet, const pol_tup
     out->flags |= POL_V_OPENED;
     flow = &wire->flows[wire->flow_count++];
     *flow = begun;
-    flow->number = ++wire->last_number;
+    flow->number = out->own = ++wire->last_number;
     wire_view(wire); /* without what has made room */
     list_pins(wire, flow, out);
     flow->facts.open = true;
@@ -581,6 +582,20 @@ void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verd
         fresh(wire, packet, out);
     else
         fresh_on_one_port(wire, packet, out);
+}
+
+/* A datagram, or the piece that says whose it is. */
+static void whole(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
+                  struct wire_verdict *out)
+{
+    pol_packet sided = *packet;
+
+    if (wire->one_port)
+        sided.side = out->side = dns_side(wire, packet);
+    if (wire_dns(wire, &sided, message, out))
+        return;
+    out->side = packet->side;
+    wire_ordinary(wire, packet, out);
 }
 
 /* --- pieces --------------------------------------------------------------------------------- */
@@ -646,10 +661,25 @@ static bool is_wrong_side(const struct wire *wire, const struct wire_datagram *d
     return !wire->one_port && datagram->side != packet->side;
 }
 
-static void first_piece(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
+/* Octets that have to be read do not pass in pieces. */
+static bool must_be_read(struct wire *wire, const struct wire_verdict *out)
+{
+    const struct wire_flow *flow = flow_of(wire, out->own);
+
+    return flow && flow->dns;
+}
+
+static void drop_piece(struct wire_verdict *out)
+{
+    out->action = out->raw_action = POL_DENY;
+    out->reason = POL_WHY_FRAGMENT;
+    out->vague = true;
+}
+
+static void first_piece(struct wire *wire, const pol_packet *packet,
+                        const struct wire_message *message, struct wire_verdict *out)
 {
     struct wire_datagram *datagram;
-    struct wire_flow *flow;
 
     datagram = find_datagram(wire, packet);
     if (datagram) {
@@ -657,18 +687,21 @@ static void first_piece(struct wire *wire, const pol_packet *packet, struct wire
         out->vague = true;
         return;
     }
-    wire_ordinary(wire, packet, out);
-    flow = wire_find(wire, packet);
-    if (out->action == POL_DENY || !flow)
+    whole(wire, packet, message, out);
+    if (out->action != POL_ALLOW)
         return;
+    if (must_be_read(wire, out)) {
+        drop_piece(out);
+        return;
+    }
     datagram = &wire->datagrams[wire->datagram_count++];
     *datagram = (struct wire_datagram){
         .tuple = packet->tuple,
         .id = packet->frag_id,
         .side = packet->side,
         .at = wire->now,
-        .flow = flow->number,
-        .out = flow->out,
+        .flow = out->own,
+        .out = {.action = out->action, .raw_action = out->raw_action, .reason = out->reason},
     };
     add_piece(wire, datagram, packet);
 }
@@ -693,8 +726,8 @@ static void later_piece(struct wire *wire, const pol_packet *packet, struct wire
         out->reason = POL_WHY_WRONG_SIDE;
         return;
     }
-    if (!datagram || (flow && flow->denied) || !fits(datagram, packet)) {
-        out->reason = POL_WHY_FRAGMENT;
+    if (!datagram || (flow && (flow->denied || flow->dns)) || !fits(datagram, packet)) {
+        drop_piece(out);
         return;
     }
     say(&datagram->out, 0, out);
@@ -711,18 +744,14 @@ static void decide(struct wire *wire, const pol_packet *packet, const struct wir
     pol_packet sided = *packet;
 
     if (wire->one_port)
-        sided.side = dns_side(wire, packet);
+        sided.side = infer_side(wire, packet);
     out->side = sided.side;
-    if (wire_dns(wire, &sided, message, out))
-        return;
-    if (wire->one_port)
-        out->side = sided.side = infer_side(wire, packet);
     if (!(packet->marks & POL_MARK_FRAGMENT))
-        wire_ordinary(wire, &sided, out);
+        whole(wire, &sided, message, out);
     else if (packet->marks & POL_MARK_NO_L4)
         later_piece(wire, &sided, out);
     else
-        first_piece(wire, &sided, out);
+        first_piece(wire, &sided, message, out);
 }
 
 void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
@@ -732,7 +761,7 @@ void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_
     out->group = out->rule = POL_NONE;
     out->flags = 0;
     out->vague = false;
-    out->flow = 0;
+    out->flow = out->own = 0;
     out->pin_count = 0;
     if (!wire->has_begun)
         wire->begun = wire->now;

@@ -144,6 +144,7 @@ struct wire_verdict {
     uint32_t group, rule, flags;
     uint8_t side;       /* enum pol_side, given or inferred */
     bool vague;         /* who decided, and by what way it passed, is not compared */
+    uint64_t own;       /* number of the flow it belongs to, or 0 */
     uint64_t flow;      /* number of the flow that a grant must carry from now on, or 0 */
     uint32_t pin_count; /* the grants that may do so: any of them is right */
     uint32_t pins[GRANTS_MAX];

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UDP = 17, DNS_PORT = 53, CHAIN_STEPS = 11 };
+enum { UDP = 17, DNS_PORT = 53, CHAIN_STEPS = 11, HEADER = 12 };
 
 bool wire_trusts(const struct wire *wire, const pol_addr *addr)
 {
@@ -266,7 +266,8 @@ static const struct linear_step *strict_group(const struct wire *wire, const pol
     return NULL;
 }
 
-/* What is no query goes by the mode of who would have judged one, or is an ordinary packet. */
+/* What is no query, or not all of one, goes by the mode of who would have judged one, or is an
+ * ordinary packet. */
 static void judge_no_query(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
 {
     const struct linear_step *strict = strict_group(wire, wire_asker(wire, &packet->tuple.src));
@@ -277,6 +278,8 @@ static void judge_no_query(struct wire *wire, const pol_packet *packet, struct w
     }
     out->reason = POL_WHY_MALFORMED;
     out->group = strict->group_number;
+    if (packet->payload.len >= HEADER) /* there is an id to answer to */
+        out->action = POL_ANSWER;
     if (strict->group->mode == MODE_AUDIT) {
         out->action = POL_ALLOW;
         out->flags = POL_V_AUDIT;
@@ -298,7 +301,7 @@ static void judge_query(struct wire *wire, const pol_packet *packet,
 {
     struct linear_query asked;
 
-    if (!message->present || message->answers) {
+    if (!message->present || message->answers || packet->marks & POL_MARK_FRAGMENT) {
         judge_no_query(wire, packet, out);
         return;
     }
@@ -327,6 +330,12 @@ static pol_tuple swapped(const pol_tuple *tuple)
     return other;
 }
 
+/* A, AAAA, SVCB, HTTPS, ANY: nobody may hold an address from a piece that was not read. */
+static bool asks_for_addresses(uint16_t type)
+{
+    return type == 1 || type == 28 || type == 64 || type == 65 || type == 255;
+}
+
 static void judge_answer(struct wire *wire, const pol_packet *packet,
                          const struct wire_message *message, struct wire_verdict *out)
 {
@@ -337,6 +346,11 @@ static void judge_answer(struct wire *wire, const pol_packet *packet,
         query = find_query(wire, &asked, message);
     if (!query) {
         out->reason = POL_WHY_DNS_UNSOLICITED;
+        out->flags = POL_V_REPLY;
+        return;
+    }
+    if (!query->refused && packet->marks & POL_MARK_FRAGMENT && asks_for_addresses(query->type)) {
+        out->reason = POL_WHY_FRAGMENT; /* the query stays open */
         out->flags = POL_V_REPLY;
         return;
     }
@@ -431,7 +445,7 @@ bool wire_dns(struct wire *wire, const pol_packet *packet, const struct wire_mes
     bool inside = packet->side == POL_SIDE_INSIDE;
 
     forget_late(wire);
-    if (tuple->proto != UDP || packet->marks & POL_MARK_FRAGMENT)
+    if (tuple->proto != UDP || packet->marks & POL_MARK_NO_L4)
         return false;
     if (inside && tuple->dst_port == DNS_PORT && wire_trusts(wire, &tuple->dst)) {
         judge_query(wire, packet, message, out);

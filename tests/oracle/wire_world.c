@@ -347,6 +347,8 @@ static void write_answer(struct wire_world *world)
         for (uint32_t i = 0; i < message->record_count; i++) {
             if (message->records[i].aside == aside)
                 write_record(&world->answer, &message->records[i]);
+            if (message->records[i].aside == aside)
+                world->ends[i] = world->answer.len;
         }
     }
 }
@@ -405,6 +407,54 @@ static void no_dns(struct wire_world *world)
         turn(&world->packet);
 }
 
+/* Begins a datagram in pieces with the packet. */
+static void keep_piece(struct wire_world *world)
+{
+    uint32_t place = draw_below(&world->draw, 4);
+    pol_packet *packet = &world->packet;
+
+    packet->frag_id = draw_below(&world->draw, 3);
+    world->pieces[place] = *packet;
+    if (place >= world->piece_count)
+        world->piece_count = place + 1;
+}
+
+/* The packet as the first piece of a longer one. */
+static void as_piece(struct wire_world *world, size_t header)
+{
+    pol_packet *packet = &world->packet;
+
+    keep_piece(world);
+    packet->marks |= POL_MARK_FRAGMENT;
+    packet->frag_len = (uint16_t)(header + packet->payload.len);
+    packet->frag_more = true;
+}
+
+/* What a first piece of so many octets says of an answer: the records that are whole. */
+static void cut_message(struct wire_world *world, size_t len)
+{
+    struct wire_message *message = &world->message;
+    uint32_t kept = 0;
+
+    message->present &= len >= world->query.question_end;
+    for (uint32_t i = 0; i < message->record_count; i++) {
+        if (world->ends[i] <= len)
+            message->records[kept++] = message->records[i];
+    }
+    message->record_count = kept;
+}
+
+static void in_first_piece(struct wire_world *world)
+{
+    pol_bytes *payload = &world->packet.payload;
+
+    if (draw_percent(&world->draw, 60)) {
+        payload->len = draw_below(&world->draw, (uint32_t)payload->len + 1);
+        cut_message(world, payload->len);
+    }
+    as_piece(world, 8);
+}
+
 static void dns(struct wire_world *world)
 {
     uint32_t what = draw_below(&world->draw, 100);
@@ -415,6 +465,8 @@ static void dns(struct wire_world *world)
         ask(world);
     else
         answer(world);
+    if (draw_percent(&world->draw, 8))
+        in_first_piece(world);
 }
 
 /* --- DNS over TCP --------------------------------------------------------------------------- */
@@ -616,6 +668,8 @@ static void dns_segment(struct wire_world *world, struct talk *talk)
         world->packet.tcp_ack += draw_below(draw, 120) - 60;
     if (draw_percent(draw, 75))
         put_octets(world, talk, reply);
+    if (draw_percent(draw, 3))
+        as_piece(world, 20);
 }
 
 /* --- TCP ------------------------------------------------------------------------------------ */
@@ -765,7 +819,6 @@ static void fragment(struct wire_world *world, uint16_t offset, bool more)
 static void begin_datagram(struct wire_world *world)
 {
     const pol_packet *talk = some_udp_talk(world);
-    uint32_t place = draw_below(&world->draw, 4);
 
     if (!talk) {
         talk_on(world);
@@ -774,10 +827,7 @@ static void begin_datagram(struct wire_world *world)
     world->packet = *talk;
     if (draw_percent(&world->draw, 30))
         turn(&world->packet);
-    world->packet.frag_id = draw_below(&world->draw, 3);
-    world->pieces[place] = world->packet;
-    if (place >= world->piece_count)
-        world->piece_count = place + 1;
+    keep_piece(world);
     fragment(world, 0, true);
 }
 

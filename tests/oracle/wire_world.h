@@ -62,6 +62,7 @@ struct wire_world {
     struct wire_message message; /* what the packet says as DNS over UDP */
     pol_packet packet;
     struct dnsmsg query, answer;
+    size_t ends[WIRE_RECORDS]; /* where each record of the answer ends */
     uint8_t octets[OCTETS];
 };
 
