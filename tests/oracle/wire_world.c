@@ -685,14 +685,15 @@ static void begin_connection(struct wire_world *world, struct talk *talk)
 static void no_flow_segment(struct wire_world *world, struct talk *talk)
 {
     unsigned what = draw_below(&world->draw, 20);
+    uint8_t fin = draw_percent(&world->draw, 30) ? POL_TCP_FIN : 0;
 
     renew(talk, (uint32_t)draw_u64(&world->draw));
     if (what < 15)
         begin_connection(world, talk);
     else if (what < 17)
-        segment(world, talk, false, POL_TCP_ACK);
+        segment(world, talk, false, POL_TCP_ACK | fin);
     else
-        segment(world, talk, true, what == 17 ? POL_TCP_SYN | POL_TCP_ACK : POL_TCP_ACK);
+        segment(world, talk, true, what == 17 ? POL_TCP_SYN | POL_TCP_ACK : POL_TCP_ACK | fin);
 }
 
 static void opening_segment(struct wire_world *world, struct talk *talk,

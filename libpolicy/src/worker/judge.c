@@ -288,9 +288,11 @@ static void explain_dns(const pol_worker *worker, const pol_tuple *tuple, struct
         out->reason = POL_WHY_DNS_UNTRUSTED_RESOLVER;
 }
 
-static void begin_tcp(struct flow *flow, const pol_packet *packet)
+static void begin_tcp(struct flow *flow, const pol_packet *packet, bool swapped)
 {
     flow->midstream = is_midstream(packet);
+    if (packet->tcp_flags & POL_TCP_FIN)
+        flow->fins = (uint8_t)(1 << swapped);
     if (packet->tuple.proto != PROTO_TCP || flow->midstream)
         return;
     flow->isn = packet->tcp_seq;
@@ -346,7 +348,7 @@ static void open_flow(pol_worker *worker, struct passage *passage, const struct 
     passage->flow = index;
     flow = &worker->flows.flows[index];
     flow->is_dns = is_dns;
-    begin_tcp(flow, packet);
+    begin_tcp(flow, packet, swapped);
     settle_flow(worker, index, out, verdict);
     counter_add(&worker->counters,
                 counter_flow_opens(counter_proto(packet->tuple.proto), flow->slot), 1);
