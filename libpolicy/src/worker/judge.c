@@ -590,6 +590,7 @@ bool judge_plain(pol_worker *worker, uint32_t index)
     struct walk_outcome out;
 
     facts_of_flow(worker, index, &facts);
+    facts.tls = TLS_NOT;
     walk(worker, &facts, 0, &out);
     return out.action == POL_ALLOW;
 }

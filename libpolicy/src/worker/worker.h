@@ -216,7 +216,7 @@ bool judge_member(pol_worker *worker, const struct passage *passage, const pol_a
 /* Judges a packet without a flow as opening one; if swapped, as the reply of the flow it would
  * belong to. Opens the flow when it may pass. */
 void judge_fresh(pol_worker *worker, struct passage *passage, pol_verdict *verdict);
-/* Whether packet rules let a flow pass as it stands. */
+/* Whether packet rules let a flow pass as it stands, which speaks DNS and so no TLS. */
 bool judge_plain(pol_worker *worker, uint32_t flow);
 /* Judges a flow on the facts kept with it, from `step`. `cause`: see to_denied(). `no_room`: what
  * is missing is so because nothing was left to collect it. */
