@@ -20,13 +20,24 @@ void queries_fini(struct queries *queries, const pol_mem *mem)
     queries->entries = NULL;
 }
 
+/* Of all that tells queries apart: a client chooses its port, its ids and what it asks, and must
+ * not be able to make a chain of them. */
 static uint64_t hash_of(const struct queries *queries, const pol_tuple *tuple,
-                        const pol_dns_query *dns)
+                        const uint16_t vlan[2], const pol_dns_query *dns)
 {
     struct {
+        uint64_t name;
         uint8_t client[16], resolver[16];
-        uint16_t port, id;
-    } key = {.port = tuple->src_port, .id = dns->id};
+        uint16_t port, id, qtype, qclass, vlan[2], proto, zero;
+    } key = {
+        .name = hash_bytes(queries->seed, dns->name, dns->name_len),
+        .port = tuple->src_port,
+        .id = dns->id,
+        .qtype = dns->qtype,
+        .qclass = dns->qclass,
+        .vlan = {vlan[0], vlan[1]},
+        .proto = tuple->proto,
+    };
 
     memcpy(key.client, tuple->src.bytes, sizeof(key.client));
     memcpy(key.resolver, tuple->dst.bytes, sizeof(key.resolver));
@@ -50,7 +61,7 @@ uint32_t queries_find(const struct queries *queries, const pol_tuple *tuple, con
 
     if (queries->aged.count == 0)
         return POL_NONE;
-    index = aged_first(&queries->aged, hash_of(queries, tuple, dns));
+    index = aged_first(&queries->aged, hash_of(queries, tuple, vlan, dns));
     while (index != POL_NONE && !same_query(&queries->entries[index], tuple, vlan, dns))
         index = aged_after(&queries->aged, index);
     return index;
@@ -58,7 +69,8 @@ uint32_t queries_find(const struct queries *queries, const pol_tuple *tuple, con
 
 uint32_t queries_open(struct queries *queries, const struct query *query)
 {
-    uint32_t index = aged_add(&queries->aged, hash_of(queries, &query->tuple, &query->dns));
+    uint32_t index =
+        aged_add(&queries->aged, hash_of(queries, &query->tuple, query->vlan, &query->dns));
 
     if (index != POL_NONE)
         queries->entries[index] = *query;

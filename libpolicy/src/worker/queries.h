@@ -25,7 +25,7 @@ struct query {
 
 struct queries {
     struct query *entries;
-    struct aged aged; /* by client, resolver, port and id */
+    struct aged aged; /* by all that tells queries apart */
     uint64_t seed[2];
 };
 

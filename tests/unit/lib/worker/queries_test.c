@@ -41,6 +41,26 @@ static uint32_t find(const struct query *query)
     return queries_find(&queries, &query->tuple, query->vlan, &query->dns);
 }
 
+static uint32_t hash_of(const struct query *query)
+{
+    return queries.aged.links[find(query)].hash;
+}
+
+/* A client that chooses one port and one id makes no long chain with what it asks. */
+Test(queries, what_is_asked_tells_queries_apart_before_they_are_compared)
+{
+    struct query first = sample(7), name = first, type = first;
+
+    name.dns.name[0] = 'b';
+    type.dns.qtype = 28;
+    queries_open(&queries, &first);
+    queries_open(&queries, &name);
+    queries_open(&queries, &type);
+    cr_expect_neq(hash_of(&first), hash_of(&name));
+    cr_expect_neq(hash_of(&first), hash_of(&type));
+    cr_expect_neq(hash_of(&name), hash_of(&type));
+}
+
 Test(queries, answer_must_fit_in_every_part)
 {
     struct query query = sample(7), other;
