@@ -34,6 +34,7 @@ NO_TWIN = {
     "document-icmp-and-ports.scn": "what icmp and icmpv6 differ in",
     "document-warnings-groups.scn": "both families are in it",
     "document-warnings-icmp.scn": "what icmp and icmpv6 differ in",
+    "fragments-ipv6-options.scn": "raw frames: IPv4 has no headers behind that of a fragment",
     "fragments-short-first.scn": "raw frames of both families",
     "frames-malformed.scn": "raw frames of both families",
     "multicast-iptv.scn": "IGMP and MLD are in it",

@@ -79,7 +79,8 @@ typedef struct pol_packet {
     uint16_t vlan[2];     /* VLAN identifiers, 0..4095 */
     uint16_t ether_type;  /* of the innermost payload; 0 for raw IP and LLC */
     uint16_t frag_offset; /* octets */
-    uint16_t frag_len;    /* octets of the datagram this fragment carries, L4 header included */
+    uint16_t frag_len;    /* octets of the datagram this fragment carries, L4 header included, and
+                             IPv6 extension headers behind that of the fragment */
     uint16_t l4_offset;   /* of the L4 header, from the start of the frame */
     uint16_t segment_len; /* a UDP super-frame: payload of each datagram that it will be cut into
                              behind us; 0: one datagram. The parser cannot know and leaves 0: the

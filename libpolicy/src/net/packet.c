@@ -40,6 +40,7 @@ struct datagram {
     uint32_t length; /* header included */
     uint32_t frag_id;
     uint16_t frag_offset; /* octets */
+    uint16_t frag_len;    /* extension headers behind the fragment header included */
     uint8_t hop_limit;
     bool fragment, frag_more;
     bool fragment_header; /* IPv6: one was read, even if it fragments nothing */
@@ -97,6 +98,7 @@ static int set_fragment(struct datagram *d, unsigned offset, bool more)
         return POL_E_FORMAT;
     d->fragment = offset > 0 || more;
     d->frag_offset = (uint16_t)offset;
+    d->frag_len = (uint16_t)data;
     d->frag_more = more;
     return POL_OK;
 }
@@ -527,6 +529,7 @@ static void note_datagram(pol_packet *packet, const struct datagram *d)
         packet->marks |= POL_MARK_FRAGMENT;
         packet->frag_id = d->frag_id;
         packet->frag_offset = d->frag_offset;
+        packet->frag_len = d->frag_len;
         packet->frag_more = d->frag_more;
     }
 }
@@ -537,8 +540,6 @@ static int read_payload(pol_packet *packet, struct view *left)
 
     /* At most sixteen extension headers of at most 2048 octets: the offset fits. */
     packet->l4_offset = (uint16_t)(left->in.at - left->frame);
-    if (packet->marks & POL_MARK_FRAGMENT)
-        packet->frag_len = (uint16_t)(cursor_left(&left->in) + left->missing);
     if (packet->frag_offset == 0)
         rc = read_l4(packet, left);
     else

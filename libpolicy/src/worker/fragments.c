@@ -23,13 +23,15 @@ void fragments_fini(struct fragments *fragments, const pol_mem *mem)
     fragments->entries = NULL;
 }
 
+/* The protocol belongs to the key of IPv4 only (RFC 791 3.2). Of IPv6, the fragment header names
+ * what comes next, which is options where the first piece has some (RFC 8200 4.5). */
 static void key_of(const pol_packet *packet, struct fragment_key *key)
 {
     *key = (struct fragment_key){
         .id = packet->frag_id,
         .vlan = {packet->vlan_count > 0 ? packet->vlan[0] : 0,
                  packet->vlan_count > 1 ? packet->vlan[1] : 0},
-        .proto = packet->tuple.proto,
+        .proto = packet->tuple.src.family == 4 ? packet->tuple.proto : 0,
         .family = packet->tuple.src.family,
     };
     memcpy(key->src, packet->tuple.src.bytes, sizeof(key->src));
