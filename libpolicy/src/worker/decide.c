@@ -11,8 +11,7 @@ enum {
     DNS_PORT = 53,
     ICMP_REDIRECT = 5,
     ICMPV6_REDIRECT = 137,
-    ROOM_LOOKS = 8, /* flows looked at, when the table is full, for one whose time is over */
-    BATCH = 32      /* packets whose table lines are fetched ahead */
+    BATCH = 32 /* packets whose table lines are fetched ahead */
 };
 
 /* --- sides ---------------------------------------------------------------------------------- */

@@ -555,7 +555,7 @@ static struct stream *tcp_stream(pol_worker *worker, struct flow *flow, bool rep
     flow->dns_replied |= reply;
     if (*slot != POL_NONE)
         return &worker->dns_streams.streams[*slot];
-    *slot = stream_take(&worker->dns_streams, flow->dns_next[reply]);
+    *slot = take_stream(worker, &worker->dns_streams, flow->dns_next[reply]);
     if (*slot == POL_NONE)
         return NULL;
     stream = &worker->dns_streams.streams[*slot];

@@ -157,6 +157,13 @@ size_t flows_expire(pol_worker *worker, size_t budget)
     return budget;
 }
 
+uint32_t take_stream(pol_worker *worker, struct stream_pool *pool, uint32_t base)
+{
+    if (pool->free == POL_NONE)
+        flows_expire(worker, ROOM_LOOKS);
+    return stream_take(pool, base);
+}
+
 enum pol_end flow_end(const struct flow *flow)
 {
     if (flow->state == FLOW_DENIED)

@@ -140,7 +140,7 @@ static void server_octets(pol_worker *worker, uint32_t index, const pol_packet *
 
     if (flow->reply_stream == POL_NONE && may_collect(worker, flow))
         flow->reply_stream =
-            stream_take(&worker->flights, flow->syn_ack ? flow->peer_isn + 1 : seq);
+            take_stream(worker, &worker->flights, flow->syn_ack ? flow->peer_isn + 1 : seq);
     if (flow->reply_stream == POL_NONE) {
         judge_no_certificate(worker, index, POL_WHY_PENDING_FULL);
         return;

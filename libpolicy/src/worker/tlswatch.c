@@ -171,7 +171,7 @@ static void collect(pol_worker *worker, uint32_t index, uint32_t base, uint32_t 
     enum tls_hello_verdict verdict;
 
     if (flow->stream == POL_NONE && may_collect(worker, flow))
-        flow->stream = stream_take(&worker->hellos, base);
+        flow->stream = take_stream(worker, &worker->hellos, base);
     if (flow->stream == POL_NONE) {
         judge_incomplete(worker, index, POL_WHY_PENDING_FULL);
         return;

@@ -185,10 +185,15 @@ static inline bool control_concerns(const pol_packet *packet)
 
 /* --- entry.c --- */
 
+enum { ROOM_LOOKS = 8 }; /* flows looked at, when something is full, for one whose time is over */
+
 /* An entry for the key; evicts half-open flows when the table is full. POL_NONE: no room. */
 uint32_t make_flow(pol_worker *worker, const struct passage *passage);
 /* Ends what has run out, looking at no more than `budget` flows. Returns at how many. */
 size_t flows_expire(pol_worker *worker, size_t budget);
+/* A stream of the pool for octets at `base`. What is over is in nobody's way, whether anybody ticks
+ * or not. POL_NONE: no room. */
+uint32_t take_stream(pol_worker *worker, struct stream_pool *pool, uint32_t base);
 /* Ends a flow and removes its entry. */
 void end_flow(pol_worker *worker, uint32_t flow, enum pol_end end);
 /* Why the flow would end if it did now. */
