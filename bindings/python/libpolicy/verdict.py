@@ -314,6 +314,7 @@ class EventBatch(Batch[Event]):
 
     _kind = _abi.pol_event
     _word = "event"
+    _hidden = ("reserved",)
 
     def _at(self, place: int) -> Event:
         return Event(self._array[place])

@@ -251,6 +251,8 @@ def test_a_batch_is_memory_without_copies():
     batch.memory[size + at] = 9
     assert [packet.hop_limit for packet in batch] == [64, 9, 64]
     assert "payload" not in PacketBatch.dtype()["names"]
+    for kind in (PacketBatch, libpolicy.VerdictBatch, libpolicy.EventBatch):
+        assert not any(name.startswith("reserved") for name in kind.dtype()["names"])
 
 
 def test_numpy_reads_and_writes_batches(worker):
