@@ -111,8 +111,9 @@ POL_API const char *pol_status_name(int status);
  */
 POL_API const char *pol_status_text(int status);
 
-#define POL_ADDR_TEXT   46 /* longest address text and its NUL */
-#define POL_PREFIX_TEXT 50 /* the same with "/128" */
+#define POL_NAME_MAX    255 /* octets of a DNS name in text form, without NUL */
+#define POL_ADDR_TEXT   46  /* longest address text and its NUL */
+#define POL_PREFIX_TEXT 50  /* the same with "/128" */
 
 /**
  * Reads an address: dotted quad without leading zeros, or IPv6 text (RFC 4291 2.2). An IPv4-mapped

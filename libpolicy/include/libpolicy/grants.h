@@ -35,8 +35,6 @@ extern "C" {
  */
 typedef struct pol_grants pol_grants;
 
-#define POL_NAME_MAX 255 /* octets of a name in text form, without NUL */
-
 /** What a grant is good for. */
 enum pol_grant_kind {
     POL_GRANT_ALLOWED,  /* a rule allowed the name */

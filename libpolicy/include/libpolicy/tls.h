@@ -17,7 +17,7 @@ extern "C" {
  * through as many records as the ClientHello is split over.
  *
  * @param stream   the stream's first octets, contiguous
- * @param name     receives the name in text form, lower case, NUL-terminated
+ * @param name     receives the name in text form, lower case, NUL-terminated; on POL_OK only
  * @param ret_len  its length; 0 when the hello names no server
  *
  * @return POL_OK
@@ -27,7 +27,7 @@ extern "C" {
  *
  * Thread class: any thread. Allocates nothing.
  */
-POL_API int pol_tls_server_name(pol_bytes stream, char name[256], size_t *ret_len);
+POL_API int pol_tls_server_name(pol_bytes stream, char name[POL_NAME_MAX + 1], size_t *ret_len);
 
 #define POL_CERTIFICATE_SUBJECT 1024  /* octets for a subject and its NUL */
 #define POL_CERTIFICATE_NAMES   32768 /* octets for all names and their NULs */

@@ -237,7 +237,7 @@ bool tls_hello_offers(const struct tls_hello *hello, pol_str protocol)
     return false;
 }
 
-int pol_tls_server_name(pol_bytes stream, char name[256], size_t *ret_len)
+int pol_tls_server_name(pol_bytes stream, char name[POL_NAME_MAX + 1], size_t *ret_len)
 {
     struct tls_hello hello;
 
