@@ -214,10 +214,9 @@ static uint8_t fresh_side(const struct wire *wire, const pol_packet *packet)
 }
 
 /* A flow keeps its sides, whatever a reload says of the addresses. */
-static uint8_t infer_side(struct wire *wire, const pol_packet *packet)
+static uint8_t infer_side(const struct wire *wire, const struct wire_flow *flow,
+                          const pol_packet *packet)
 {
-    const struct wire_flow *flow = wire_find(wire, packet);
-
     if (!flow)
         return fresh_side(wire, packet);
     return is_forward(flow, packet) ? flow->side : other_side(flow->side);
@@ -559,29 +558,24 @@ static void fresh(struct wire *wire, const pol_packet *packet, struct wire_verdi
         out->reason = POL_WHY_OUTSIDE;
 }
 
-/* What begins anew on the tuple of another flow has its own side. */
-static void fresh_on_one_port(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
-{
-    pol_packet sided = *packet;
-
-    sided.side = out->side = fresh_side(wire, packet);
-    fresh(wire, &sided, out);
-}
-
 void wire_ordinary(struct wire *wire, const pol_packet *packet, struct wire_verdict *out)
 {
     struct wire_flow *flow = wire_find(wire, packet);
+    pol_packet sided = *packet;
 
-    if (flow && begins_anew(flow, packet)) {
+    if (wire->one_port)
+        sided.side = infer_side(wire, flow, packet);
+    if (flow && begins_anew(flow, &sided)) {
         end_flow(wire, flow);
         flow = NULL;
+        if (wire->one_port)
+            sided.side = infer_side(wire, NULL, packet);
     }
+    out->side = sided.side;
     if (flow)
-        known(wire, flow, packet, out);
-    else if (!wire->one_port)
-        fresh(wire, packet, out);
+        known(wire, flow, &sided, out);
     else
-        fresh_on_one_port(wire, packet, out);
+        fresh(wire, &sided, out);
 }
 
 /* A datagram, or the piece that says whose it is. */
@@ -592,20 +586,20 @@ static void whole(struct wire *wire, const pol_packet *packet, const struct wire
 
     if (wire->one_port)
         sided.side = out->side = dns_side(wire, packet);
-    if (wire_dns(wire, &sided, message, out))
-        return;
-    out->side = packet->side;
-    wire_ordinary(wire, packet, out);
+    if (!wire_dns(wire, &sided, message, out))
+        wire_ordinary(wire, packet, out);
 }
 
 /* --- pieces --------------------------------------------------------------------------------- */
 
+/* Of IPv6, the protocol that a later piece names may be that of options (RFC 8200 4.5). */
 static struct wire_datagram *find_datagram(struct wire *wire, const pol_packet *packet)
 {
     for (uint32_t i = 0; i < wire->datagram_count; i++) {
         struct wire_datagram *datagram = &wire->datagrams[i];
 
-        if (datagram->id == packet->frag_id && datagram->tuple.proto == packet->tuple.proto &&
+        if (datagram->id == packet->frag_id &&
+            (packet->tuple.src.family == 6 || datagram->tuple.proto == packet->tuple.proto) &&
             same_addr(&datagram->tuple.src, &packet->tuple.src) &&
             same_addr(&datagram->tuple.dst, &packet->tuple.dst))
             return datagram;
@@ -698,7 +692,7 @@ static void first_piece(struct wire *wire, const pol_packet *packet,
     *datagram = (struct wire_datagram){
         .tuple = packet->tuple,
         .id = packet->frag_id,
-        .side = packet->side,
+        .side = out->side,
         .at = wire->now,
         .flow = out->own,
         .out = {.action = out->action, .raw_action = out->raw_action, .reason = out->reason},
@@ -741,17 +735,12 @@ static void later_piece(struct wire *wire, const pol_packet *packet, struct wire
 static void decide(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
                    struct wire_verdict *out)
 {
-    pol_packet sided = *packet;
-
-    if (wire->one_port)
-        sided.side = infer_side(wire, packet);
-    out->side = sided.side;
     if (!(packet->marks & POL_MARK_FRAGMENT))
-        whole(wire, &sided, message, out);
+        whole(wire, packet, message, out);
     else if (packet->marks & POL_MARK_NO_L4)
-        later_piece(wire, &sided, out);
+        later_piece(wire, packet, out);
     else
-        first_piece(wire, &sided, message, out);
+        first_piece(wire, packet, message, out);
 }
 
 void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_message *message,
@@ -762,6 +751,7 @@ void wire_decide(struct wire *wire, const pol_packet *packet, const struct wire_
     out->flags = 0;
     out->vague = false;
     out->flow = out->own = 0;
+    out->side = packet->side;
     out->pin_count = 0;
     if (!wire->has_begun)
         wire->begun = wire->now;
