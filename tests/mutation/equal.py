@@ -121,4 +121,9 @@ EQUAL = {
         ("time < grants->opts.ttl_max", "<", "<=", SAME),
         ("until > used", ">", ">=", SAME),
     ],
+    "worker/decide.c": [
+        ("now > worker->now", ">", ">=", SAME),
+        ("count < BATCH", "<", "<=", SAME),
+        ("i < batch", "<", ">=", FETCH, 2),
+    ],
 }

@@ -140,3 +140,23 @@ Test(partition, range_to_the_last_address_has_no_edge_behind_it)
     cr_assert_eq(edges_before(&edges, 0, (struct wide){0, 0}), POL_OK);
     cr_assert_eq(edges.planes[0].count + edges.planes[1].count, 0);
 }
+
+/* What a packet costs does not grow with the rules: a search looks at SCAN addresses at once. */
+Test(partition, one_look_is_enough_where_edges_are_spread)
+{
+    struct partition partition;
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < EDGES_MAX; i++) {
+        pol_addr addr = addr_of(4, (struct wide){draw(), 0});
+
+        cr_assert_eq(edges_before(&edges, 0, wide_of(&addr)), POL_OK);
+    }
+    cr_assert_eq(partition_build(&edges, &partition), POL_OK);
+    for (size_t root = 0; root < (size_t)1 << (32 - partition.v4.shift); root++) {
+        uint32_t lasts = partition.v4.roots[root + 1] - partition.v4.roots[root];
+
+        most = lasts > most ? lasts : most;
+    }
+    cr_expect_leq(most, SCAN);
+}
