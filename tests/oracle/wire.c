@@ -105,13 +105,26 @@ static bool is_over(const struct wire *wire, const struct wire_flow *flow)
     return wire->now >= flow->alive + silence(wire, flow);
 }
 
+/* The flow that has been late for longest; NULL: none is. */
+static struct wire_flow *find_late(struct wire *wire)
+{
+    struct wire_flow *found = NULL;
+
+    for (uint32_t i = 0; i < wire->flow_count; i++) {
+        struct wire_flow *flow = &wire->flows[i];
+
+        if (wire_late(wire, flow) <= wire->now &&
+            (!found || wire_late(wire, flow) < wire_late(wire, found)))
+            found = flow;
+    }
+    return found;
+}
+
 /* Denied since it was due, whoever notices when. */
 static void deny_late(struct wire *wire, struct wire_flow *flow)
 {
     pol_mono due = wire_late(wire, flow);
 
-    if (wire->now < due)
-        return;
     wire_deny_dns(wire, flow, POL_WHY_MALFORMED, POL_NONE, POL_NONE);
     flow->last = flow->alive = due;
     note_room(wire, flow);
@@ -119,8 +132,11 @@ static void deny_late(struct wire *wire, struct wire_flow *flow)
 
 void wire_clock(struct wire *wire)
 {
+    struct wire_flow *late;
+
+    while ((late = find_late(wire)))
+        deny_late(wire, late);
     for (uint32_t i = wire->flow_count; i-- > 0;) {
-        deny_late(wire, &wire->flows[i]);
         if (is_over(wire, &wire->flows[i]))
             end_flow(wire, &wire->flows[i]);
     }
