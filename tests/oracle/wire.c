@@ -134,8 +134,11 @@ void wire_clock(struct wire *wire)
 {
     struct wire_flow *late;
 
-    while ((late = find_late(wire)))
+    wire->was_late = false;
+    while ((late = find_late(wire))) {
         deny_late(wire, late);
+        wire->was_late = true;
+    }
     for (uint32_t i = wire->flow_count; i-- > 0;) {
         if (is_over(wire, &wire->flows[i]))
             end_flow(wire, &wire->flows[i]);

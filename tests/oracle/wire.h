@@ -165,6 +165,7 @@ struct wire {
     const struct wire_book *book;
     pol_mono now, begun; /* begun: the first packet */
     bool has_begun;
+    bool was_late; /* wire_clock() has denied a connection that was late */
 
     struct linear_grants view; /* of `grants`, as the list is asked */
     uint32_t grant_count, flow_count, query_count, datagram_count, stream_count;

@@ -305,10 +305,11 @@ static void let_time_pass(void)
         seconds += seconds % 2;
     run.wire.now += seconds * POL_SECONDS + part;
     wire_clock(&run.wire);
-    if (!run.ticked)
-        return;
-    pol_worker_tick(run.worker, run.wire.now, 1000);
-    pol_grants_expire(run.grants, run.wire.now, draw_below(draw, 50));
+    /* Who has been denied for longest makes room first; without ticks, who was found to be late. */
+    if (run.ticked || (run.tight && run.wire.was_late))
+        pol_worker_tick(run.worker, run.wire.now, 1000);
+    if (run.ticked)
+        pol_grants_expire(run.grants, run.wire.now, draw_below(draw, 50));
 }
 
 static bool reload(void)
