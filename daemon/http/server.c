@@ -33,6 +33,7 @@
 #define DESCRIPTORS     4096          /* among which a connection's socket is looked for */
 #define LOOK_MS         250           /* how long a stream waits before it looks whether to stop */
 #define STREAM_BUFFER   65536         /* octets the kernel holds for the reader of a stream */
+#define AT_ONCE         16384         /* octets of a body that leave together with its head */
 #define STALL_NS        (30 * SECOND) /* after which a reader that takes nothing is given up */
 
 struct server {
@@ -58,12 +59,17 @@ static char answered; /* marks connections that need no answer any more */
 static void send_reply(struct exchange *exchange)
 {
     struct http_reply *reply = &exchange->reply;
+    bool has_body = reply->body.len && strcmp(exchange->request.method, "HEAD") != 0;
+    bool at_once = has_body && reply->body.len <= AT_ONCE;
     struct text head = {0};
 
     mg_set_user_connection_data(exchange->connection, &answered);
     respond_head(reply, exchange->request.path, &head);
-    if (!head.failed && mg_write(exchange->connection, head.ptr, head.len) > 0 && reply->body.len &&
-        strcmp(exchange->request.method, "HEAD") != 0)
+    /* civetweb writes nothing more once it is told to stop: a last answer is whole or none. */
+    if (at_once)
+        text_add_bytes(&head, reply->body.ptr, reply->body.len);
+    if (!head.failed && mg_write(exchange->connection, head.ptr, head.len) > 0 && has_body &&
+        !at_once)
         mg_write(exchange->connection, reply->body.ptr, reply->body.len);
     text_fini(&head);
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every endpoint of the first slice, on the recorded site: shapes, access rule, refusals."""
+import http.client
 import json
 import os
 import shutil
 import socket
 import sqlite3
+import struct
 import subprocess
 import hashlib
 import threading
@@ -76,6 +78,17 @@ class Open(unittest.TestCase):
                 self.assertEqual(reply.headers.get(name), value, (method, path))
             self.assertIn("default-src 'self'", reply.headers["content-security-policy"])
         self.assertNotIn("server", daemon.get("/health").headers)
+
+
+    def test_a_small_answer_is_one_segment(self):
+        """So the last one before the end is whole or none. tcpi_data_segs_in of linux/tcp.h counts them."""
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as connection:
+            connection.sendall(b"GET /ready HTTP/1.1\r\nHost: h\r\n\r\n")
+            reply = http.client.HTTPResponse(connection)
+            reply.begin()
+            self.assertEqual(len(json.loads(reply.read())["checks"]), len(READY))
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        self.assertEqual(struct.unpack_from("I", info, 152), (1,))
 
 
 class Access(unittest.TestCase):
