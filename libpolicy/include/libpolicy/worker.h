@@ -393,7 +393,9 @@ POL_API void pol_worker_decide_batch(pol_worker *worker, const pol_packet *packe
  */
 POL_API void pol_worker_wall(pol_worker *worker, pol_mono now, pol_wall wall);
 
-/** When pol_worker_tick() has something to do; POL_NEVER when nothing is under way. */
+/** When pol_worker_tick() has something to do; POL_NEVER when nothing is under way. It stays in the
+ *  past while queries that nobody has answered wait for room in a full ring of events: drain
+ *  before each tick. */
 POL_API pol_mono pol_worker_deadline(const pol_worker *worker);
 
 /** Ends what has run out, at most @p budget flows, queries and datagrams. Returns how many. */
