@@ -340,6 +340,7 @@ static void open_flow(pol_worker *worker, struct passage *passage, const struct 
         verdict->action = denial(worker, passage->side);
         verdict->raw_action = POL_DENY;
         verdict->reason = POL_WHY_FLOWS_FULL;
+        verdict->flags &= ~(uint32_t)(POL_V_AUDIT | POL_V_WATCHED); /* it does not pass */
         report_deny(worker, passage, POL_NONE, verdict);
         return;
     }
