@@ -65,7 +65,8 @@ static void send_reply(struct exchange *exchange)
 
     mg_set_user_connection_data(exchange->connection, &answered);
     respond_head(reply, exchange->request.path, &head);
-    /* civetweb writes nothing more once it is told to stop: a last answer is whole or none. */
+    /* civetweb writes nothing more once it is told to stop: a small last answer is whole or
+     * none. */
     if (at_once)
         text_add_bytes(&head, reply->body.ptr, reply->body.len);
     if (!head.failed && mg_write(exchange->connection, head.ptr, head.len) > 0 && has_body &&

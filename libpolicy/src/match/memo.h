@@ -10,9 +10,8 @@
 
 #include "pattern/patterns.h"
 
-#define MEMO_PATTERNS                                                                              \
-    64 /* patterns kept for one name; a name that satisfies more is asked anew                     \
-        */
+/* Patterns kept for one name; a name that satisfies more is asked anew. */
+#define MEMO_PATTERNS 64
 
 struct memo_entry {
     uint64_t name_hash; /* 0: empty */
