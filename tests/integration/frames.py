@@ -4,8 +4,10 @@
 Addresses are text, ports and tags numbers, payloads octets. What is built has right checksums and lengths.
 """
 import collections
+import contextlib
 import ipaddress
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -224,3 +226,12 @@ class Capture:
     def summary(self, newest=20):
         return "\n".join(f"  {frame.src} > {frame.dst} protocol {frame.protocol} {frame.sport} > {frame.dport} "
                          f"flags {frame.flags}, {len(frame.octets)} octets" for frame in self.frames[-newest:])
+
+
+def client_hello(name):
+    """A real one, which asks for this server name."""
+    outgoing, context = ssl.MemoryBIO(), ssl.create_default_context()
+    context.set_ecdh_curve("prime256v1") # without the keys of X25519MLKEM768, which fit into no packet
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()

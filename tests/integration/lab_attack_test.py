@@ -37,17 +37,6 @@ SOL_PACKET, PACKET_VNET_HDR = 263, 15
 NEEDS_CSUM = 1
 
 
-def client_hello(name):
-    out, context = ssl.MemoryBIO(), ssl.create_default_context()
-    context.set_ecdh_curve("prime256v1") # without the keys of X25519MLKEM768, which fit into no packet
-    talk = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
-    try:
-        talk.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return out.read()
-
-
 def to_server(packet, station=lab.SERVER_MAC):
     return frames.ethernet(station, lab.CLIENT_MAC, packet)
 
@@ -114,7 +103,7 @@ class Attacks(lab.LabTest):
 
     def test_a_hello_whose_rest_was_placed_ahead_is_not_answered(self):
         talk = GhostConnection(self, 443, 41001)
-        hello = client_hello(DENIED)
+        hello = frames.client_hello(DENIED)
         whole = talk.segment(frames.ACK | frames.PSH, hello)[20:]
         cut = 96 # before the name
         self.assertNotIn(DENIED.encode(), whole[:cut])
@@ -136,7 +125,7 @@ class Attacks(lab.LabTest):
     def test_a_hello_in_one_piece_is_answered_by_its_name(self):
         allowed, denied = GhostConnection(self, 443, 41004), GhostConnection(self, 443, 41005)
         for talk, name in ((allowed, ALLOWED), (denied, DENIED)):
-            talk.sender.send(to_server(talk.segment(frames.ACK | frames.PSH, client_hello(name))))
+            talk.sender.send(to_server(talk.segment(frames.ACK | frames.PSH, frames.client_hello(name))))
         allowed.near.expect(allowed.is_answer, "an answer")
         denied.near.expect_none(denied.is_answer, "an answer to the denied name", 0.5)
 

@@ -12,7 +12,6 @@ import resource
 import shutil
 import signal
 import socket
-import ssl
 import struct
 import tempfile
 import threading
@@ -100,14 +99,6 @@ def dns_answer(identity, name, address):
 def dns_query(identity, name):
     labels = b"".join(struct.pack("B", len(label)) + label.encode() for label in name.split(".")) + b"\0"
     return struct.pack("!6H", identity, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!HH", 1, 1)
-
-
-def client_hello(name):
-    outgoing = ssl.MemoryBIO()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name).do_handshake()
-    return outgoing.read()
 
 
 class Stream:
@@ -390,7 +381,7 @@ class OnTheWire:
             far, _ = server.accept()
             with near, far:
                 far.settimeout(4)
-                hello = client_hello(name)
+                hello = frames.client_hello(name)
                 if name == "partner.example.net":
                     self.assert_passes(near, far, hello[:90])
                     self.assert_passes(near, far, hello[90:180])
@@ -557,7 +548,7 @@ class OnTheWire:
     def test_a_client_hello_in_pieces_is_judged_as_a_whole(self):
         for name, address in (("partner.example.net", lab.PARTNER), ("tenant.example.net", lab.PARTNER6)):
             near, far = self.connected(address, SNI_PORT)
-            hello = client_hello(name)
+            hello = frames.client_hello(name)
             self.assert_passes(near, far, hello[:100])
             near.sendall(hello[100:])
             if name == "partner.example.net":
@@ -669,7 +660,7 @@ class OnTheWire:
     def test_a_reload_judges_names_again(self):
         self.assertEqual(self.lab.dig("short.example.org").addresses, [lab.SHORT])
         tls, named_flow = self.connected(lab.PARTNER, SNI_PORT), self.connected(lab.SHORT, LONG[2])
-        hello = client_hello("partner.example.net")
+        hello = frames.client_hello("partner.example.net")
         self.assert_passes(*tls, hello[:90])
         tls[0].sendall(hello[90:])
         self.assertEqual(tls[1].recv(4096), hello[90:])
